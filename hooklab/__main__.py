@@ -1,0 +1,7 @@
+"""``python -m hooklab`` is the ``hooklab`` command."""
+
+import sys
+
+from hooklab.cli import main
+
+sys.exit(main())

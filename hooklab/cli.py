@@ -1,0 +1,172 @@
+"""The command line: names and options. What a command does is in `hooklab.commands`, imported when it runs."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hooklab import __version__
+from hooklab.config import Settings, SettingsError, default_config, load_settings
+from hooklab.text import clean
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise SystemExit(_fail(f"{message} (see {self.prog} --help)", 2))
+
+
+def _fail(message: str, code: int = 1) -> int:
+    print(f"hooklab: {clean(message)}", file=sys.stderr)  # noqa: T201  the one line of an error
+    return code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; gives the exit code: 0, 1 for a failure, 2 for a wrong use."""
+    given = _build_parser().parse_args(arguments)
+    try:
+        flags = {name: getattr(given, name, None) for name in Settings.__struct_fields__}
+        settings = load_settings(flags, os.environ, given.config or default_config())
+        module, name = given.command
+        code: int = getattr(importlib.import_module(f"hooklab.commands.{module}"), name)(given, settings)
+        sys.stdout.flush()
+    except SettingsError as error:
+        return _fail(str(error), 2)
+    except BrokenPipeError:
+        # The reader of our output left (| head). Nothing more can be said there, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        return _explain(error)
+    return code
+
+
+def _explain(error: Exception) -> int:
+    from hooklab.commands.common import EXPECTED_ERRORS
+
+    if isinstance(error, EXPECTED_ERRORS):
+        return _fail(str(error))
+    if os.environ.get("HOOKLAB_TRACEBACK"):
+        raise error
+    # The text of an unforeseen error may hold anything, a phone number too.
+    return _fail(
+        f"a fault of hooklab itself: {type(error).__name__}; HOOKLAB_TRACEBACK=1 shows where, please report it"
+    )
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="hooklab",
+        description="Receives Arpoone's SMS delivery webhooks and shows what became of every message.",
+        epilog="Without a command, hooklab runs the receiver and its screen.",
+    )
+    parser.add_argument("--version", action="version", version=f"hooklab {__version__}")
+    parser.set_defaults(command=("run", "run"), config=None)
+    _add_common(parser)
+    _add_serving(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+
+    def add(name: str, does: str, module: str, function: str | None = None) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
+        sub.set_defaults(command=(module, function or name))
+        _add_common(sub)
+        return sub
+
+    _add_serving(add("run", "receiver and screen in one process; without a terminal the same as serve", "run"))
+    _add_serving(add("serve", "receiver without a screen", "run"))
+
+    send = add("send", "POST files to the hook URL as they are; one line an answer", "send")
+    send.add_argument("files", nargs="+", metavar="FILE", type=Path)
+    send.add_argument("--url", help="where to (default: the hook URL of this data folder)")
+
+    _add_json(add("stats", "the counters", "show"))
+    messages = add("messages", "messages, newest activity first", "show")
+    messages.add_argument("words", nargs="*", metavar="FILTER", help="words that must all hold; see the README")
+    _add_list(messages)
+    show = add("show", "one message with its timeline", "show")
+    show.add_argument("message_id", metavar="MESSAGE_ID")
+    _add_json(show)
+
+    _add_list(add("batches", "requests as they came, newest first", "batches"))
+    batch = add("batch", "one request: what became of it, its headers and its body", "batches")
+    batch.add_argument("number", metavar="N", type=_positive)
+    batch.add_argument("--raw", action="store_true", help="write the body byte for byte, and nothing else")
+    _add_json(batch)
+
+    quarantine = add("quarantine", "what could not be understood", "quarantine", "list_rows")
+    _add_list(quarantine)
+    actions = quarantine.add_subparsers(metavar="list|show", parser_class=_Parser)
+    rows = actions.add_parser("list", help="what is in quarantine, newest first")
+    rows.set_defaults(command=("quarantine", "list_rows"))
+    one = actions.add_parser("show", help="the raw bytes of one row")
+    one.add_argument("row", metavar="ID", type=int)
+    one.set_defaults(command=("quarantine", "show"))
+    for action in (rows, one):
+        _add_common(action)
+    _add_list(rows, suppress=True)
+
+    rebuild = add("rebuild", "project the journal into a new store, which takes the old one's place", "rebuild")
+    rebuild.add_argument("--yes", action="store_true", help="do not ask")
+    _add_settings(rebuild, "assume_timezone", "stuck_after")
+    snippet = add("snippet", "the smsWebhooks JSON to paste into the Arpoone request", "snippet")
+    snippet.add_argument(
+        "--base-url", help="how the provider reaches this machine, such as https://hooks.example.com"
+    )
+    return parser
+
+
+_SETTINGS = {
+    "bind": ("HOST:PORT", "address to listen on (default 127.0.0.1:8080)"),
+    "token": ("TOKEN", "the secret in the hook URL (default: made once, kept in the data folder)"),
+    "token_file": ("FILE", "file that holds the token"),
+    "public_url": ("URL", "the address as the provider sees it"),
+    "stuck_after": ("TIME", "a pending message with nothing new for this long is stuck (default 24h)"),
+    "assume_timezone": ("ZONE", "zone of reported times that name none (default UTC)"),
+    "max_body": ("BYTES", "largest body (default 4 MiB)"),
+    "max_elements": ("N", "elements of one array that are judged (default 10000)"),
+    "max_queue": ("BYTES", "batches waiting for their commit (default 32 MiB)"),
+    "max_group": ("BYTES", "batches in one commit (default 8 MiB)"),
+    "head_timeout": ("SECONDS", "time for a request's head (default 10)"),
+    "body_timeout": ("SECONDS", "time for a request's body (default 30)"),
+}
+
+
+def _add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
+    for name in names:
+        metavar, does = _SETTINGS[name]
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=does, default=argparse.SUPPRESS)
+
+
+def _add_serving(parser: argparse.ArgumentParser) -> None:
+    _add_settings(parser, *_SETTINGS)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    # SUPPRESS: an option before the command must not be undone by the default of the one after it.
+    parser.add_argument(
+        "--data-dir", metavar="DIR", default=argparse.SUPPRESS, help="the data folder (or HOOKLAB_DATA_DIR)"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, default=argparse.SUPPRESS, help="a settings file (TOML)"
+    )
+
+
+def _add_json(parser: argparse.ArgumentParser, *, suppress: bool = False) -> None:
+    default = argparse.SUPPRESS if suppress else False
+    parser.add_argument("--json", action="store_true", default=default, help="print JSON; a list as JSON Lines")
+
+
+def _add_list(parser: argparse.ArgumentParser, *, suppress: bool = False) -> None:
+    _add_json(parser, suppress=suppress)
+    default = argparse.SUPPRESS if suppress else 50
+    parser.add_argument("--limit", metavar="N", type=_positive, default=default, help="at most N (default 50)")
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 2**62:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)

@@ -1,0 +1,1 @@
+"""What each command does: a few lines that call one thing."""

@@ -1,0 +1,67 @@
+"""What commands share: the clock, the data they read, and how they print."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from hooklab.config import Settings
+from hooklab.files import Folder, FolderError
+from hooklab.filters import FilterError
+from hooklab.monitor import FolderMonitor, MonitorError, ask_service
+from hooklab.text import clean
+
+_T = TypeVar("_T")
+
+
+class CommandError(Exception):
+    """A command cannot do what was asked; the text says why and what to do."""
+
+
+EXPECTED_ERRORS = (CommandError, FolderError, FilterError, MonitorError)
+"""Answers, not faults: their text is the one line that goes to stderr."""
+
+
+def clock() -> int:
+    """The present, microseconds UTC."""
+    return time.time_ns() // 1000
+
+
+def read(settings: Settings, what: Callable[[FolderMonitor], Awaitable[_T]]) -> _T:
+    """Gives what `what` reads from the data folder, whether a service runs there or not."""
+    folder = Folder(settings.data_dir)
+    folder.require()
+
+    async def reading() -> _T:
+        monitor = FolderMonitor(folder, clock, lambda: ask_service(folder))
+        try:
+            return await what(monitor)
+        finally:
+            await monitor.close()
+
+    return asyncio.run(reading())
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line."""
+    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+
+
+def print_line(text: str = "") -> None:
+    """One line that can do nothing to a terminal."""
+    print(clean(text))
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[int] = ()) -> None:
+    """Aligned columns; those in `right` are right-aligned, the last one is not padded."""
+    cells = [[clean(str(cell), 200) for cell in row] for row in rows]
+    widths = [max(len(row[at]) for row in [list(head), *cells]) for at in range(len(head))]
+    for row in [list(head), *cells]:
+        parts = [
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(parts).rstrip())

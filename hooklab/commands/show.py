@@ -1,0 +1,126 @@
+"""`stats`, `messages` and `show`."""
+
+import argparse
+from typing import Any
+
+import msgspec
+
+from hooklab.commands.common import CommandError, clock, print_json, print_line, print_table, read
+from hooklab.config import Settings
+from hooklab.filters import parse_filter
+from hooklab.store.base import MessageRow, TimelineEntry
+from hooklab.text import clean
+from hooklab.times import iso
+from hooklab.wire import parse_uuid
+
+_TIMES = ("first_received_at", "last_received_at", "final_at")
+_KEYS = (
+    "message_id",
+    "state",
+    "flags",
+    "description",
+    "organization_id",
+    "msisdn",
+    "total_segments",
+    "custom_payload",
+    "first_received_at",
+    "last_received_at",
+    "final_at",
+    "arrivals",
+)
+
+
+def stats(given: argparse.Namespace, settings: Settings) -> int:
+    """The counters of the design's section 4."""
+    counters = read(settings, lambda monitor: monitor.snapshot()).counters
+    values = msgspec.structs.asdict(counters)
+    if given.json:
+        print_json(values)
+        return 0
+    width = max(len(name) for name in values)
+    for name, value in values.items():
+        print_line(f"{name:<{width}}  {_counter(value)}")
+    return 0
+
+
+def _counter(value: Any) -> str:
+    if value is None:
+        return "- (no service runs)"
+    if isinstance(value, dict):
+        return ", ".join(f"{code}: {count:,}" for code, count in value.items()) or "none"
+    return f"{value:>12,}" if isinstance(value, int) else f"{value:>12}"
+
+
+def messages(given: argparse.Namespace, settings: Settings) -> int:
+    """Messages that the filter words let through."""
+    where = parse_filter(given.words, clock())
+    rows = read(settings, lambda monitor: monitor.messages(where, given.limit))
+    if given.json:
+        for row in rows:
+            print_json(_message_json(row))
+        return 0
+    print_table(
+        ("LAST RECEIVED", "MESSAGE", "NUMBER", "STATE", "FLAGS", "SEG", "ARRIVALS", "DESCRIPTION"),
+        [
+            (
+                _short(row.last_received_at),
+                row.message_id,
+                row.msisdn or "-",
+                row.state,
+                ",".join(row.flags) or "-",
+                "-" if row.total_segments is None else row.total_segments,
+                row.arrivals,
+                row.description or "-",
+            )
+            for row in rows
+        ],
+        right=(5, 6),
+    )
+    return 0
+
+
+def show(given: argparse.Namespace, settings: Settings) -> int:
+    """One message with its timeline."""
+    if parse_uuid(given.message_id) is None:
+        raise CommandError(f"{clean(given.message_id, 80)!r} is not a message id: it wants a UUID")
+    found = read(settings, lambda monitor: monitor.message(given.message_id))
+    if found is None:
+        raise CommandError(f"no message {given.message_id} is known here")
+    if given.json:
+        print_json({**_message_json(found.message), "timeline": [_entry_json(one) for one in found.timeline]})
+        return 0
+    for name, value in _message_json(found.message).items():
+        shown = ", ".join(value) if isinstance(value, list) else value
+        print_line(f"{name.replace('_', ' '):<18} {'-' if shown in (None, '') else shown}")
+    print_line()
+    print_table(
+        ("RECEIVED", "KIND", "STATUS", "REPORTED", "BATCH", "INDEX", "LABEL", "DESCRIPTION"),
+        [
+            (
+                _short(one.received_at),
+                one.kind,
+                one.status,
+                one.reported_at or "-",
+                one.batch,
+                one.index,
+                one.label or "-",
+                one.description or "-",
+            )
+            for one in found.timeline
+        ],
+        right=(4, 5),
+    )
+    return 0
+
+
+def _short(micros: int) -> str:
+    return (iso(micros) or "-")[:23].replace("T", " ")
+
+
+def _message_json(row: MessageRow) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in _KEYS}
+    return {**values, **{name: iso(values[name]) for name in _TIMES}}
+
+
+def _entry_json(entry: TimelineEntry) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(entry), "received_at": iso(entry.received_at)}

@@ -1,0 +1,180 @@
+"""SQLite as both files use it: how a writer and a reader are opened, and how many rows go in at once."""
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import aiosqlite
+from msgspec import Struct
+
+from hooklab.files import touch_private
+
+MAX_VALUES: Final = 32_766
+"""Bound values in one statement: SQLite's default limit since 3.32."""
+_BUSY_MS: Final = 5_000
+_IO_CODES: Final = frozenset(
+    {
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+    }
+)
+
+
+class DatabaseError(Exception):
+    """A file is not what it should be; the text says which and what to do."""
+
+
+class Kind(Struct, frozen=True):
+    """What tells one of our files from another."""
+
+    name: str
+    application_id: int
+    version: int
+    schema: str
+    synchronous: str
+
+
+async def open_writer(path: Path, kind: Kind, *, checkpoint_pages: int) -> aiosqlite.Connection:
+    """The one connection that writes and checkpoints `path`, which is made if it is not there.
+
+    Raises:
+        DatabaseError: the file is another program's, or of another version (see `version_of`).
+        sqlite3.Error: it cannot be read or written.
+    """
+    touch_private(path)
+    connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512)
+    try:
+        await connection.execute_fetchall(f"PRAGMA busy_timeout={_BUSY_MS}")
+        [(empty,)] = await connection.execute_fetchall("SELECT count(*) = 0 FROM sqlite_schema")
+        if empty:
+            # auto_vacuum counts only before the first table, and not inside a transaction.
+            await connection.execute_fetchall("PRAGMA auto_vacuum=INCREMENTAL")
+        await connection.execute_fetchall("PRAGMA journal_mode=WAL")
+        await connection.execute_fetchall(f"PRAGMA synchronous={kind.synchronous}")
+        await connection.execute_fetchall(f"PRAGMA wal_autocheckpoint={checkpoint_pages}")
+        await connection.execute_fetchall("PRAGMA journal_size_limit=33554432")
+        await connection.execute_fetchall("PRAGMA temp_store=MEMORY")
+        if empty:
+            await connection.executescript(
+                f"BEGIN IMMEDIATE; {kind.schema}; PRAGMA application_id={kind.application_id};"
+                f"PRAGMA user_version={kind.version}; COMMIT"
+            )
+        await _check_kind(connection, path, kind)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def open_reader(path: Path, kind: Kind) -> aiosqlite.Connection:
+    """A connection that can only read `path`; read briefly, since a long read lets the WAL grow.
+
+    Raises:
+        DatabaseError: the file is not there, another program's, or of another version.
+        sqlite3.Error: it cannot be read.
+    """
+    if not path.is_file():
+        raise DatabaseError(f"{path} is not there")
+    # Reading a WAL file wants its -shm written; a copy in a read-only folder has no writer that could move.
+    how = "mode=ro" if os.access(path.parent, os.W_OK) else "immutable=1"
+    connection = await aiosqlite.connect(
+        f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, cached_statements=64
+    )
+    try:
+        await connection.execute_fetchall(f"PRAGMA busy_timeout={_BUSY_MS}")
+        await connection.execute_fetchall("PRAGMA query_only=1")
+        await _check_kind(connection, path, kind)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def _check_kind(connection: aiosqlite.Connection, path: Path, kind: Kind) -> None:
+    application_id, version = await marks_of(connection)
+    if application_id != kind.application_id:
+        raise DatabaseError(f"{path} is not a hooklab {kind.name}; move it away or name another --data-dir")
+    if version != kind.version:
+        hint = "use the newer hooklab" if version > kind.version else "start hooklab once to bring it up to date"
+        raise DatabaseError(f"{path} has version {version}, this hooklab reads {kind.version}; {hint}")
+
+
+async def marks_of(connection: aiosqlite.Connection) -> tuple[int, int]:
+    """`application_id` and `user_version` of an open file."""
+    [(application_id,)] = await connection.execute_fetchall("PRAGMA application_id")
+    [(version,)] = await connection.execute_fetchall("PRAGMA user_version")
+    return application_id, version
+
+
+async def checkpoint(connection: aiosqlite.Connection, mode: str) -> None:
+    """Moves the WAL into the file and fsyncs it: TRUNCATE all of it, PASSIVE what no reader holds.
+
+    Raises:
+        sqlite3.OperationalError: it failed, or (TRUNCATE) readers did not let go in time.
+    """
+    [(busy, _, _)] = await connection.execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
+    if busy and mode != "PASSIVE":
+        raise sqlite3.OperationalError("the WAL is held by a reader and could not be checkpointed")
+
+
+async def put_rows(
+    connection: aiosqlite.Connection, head: str, rows: Sequence[Sequence[Any]], tail: str = ""
+) -> None:
+    """Runs ``head VALUES (…),(…) tail`` over `rows`, which are equally long."""
+    await _each_slice(connection, head, rows, tail)
+
+
+async def fetch_for(
+    connection: aiosqlite.Connection, head: str, rows: Sequence[Sequence[Any]], tail: str = ""
+) -> list[Any]:
+    """Like `put_rows`, for a statement that gives rows back."""
+    return await _each_slice(connection, head, rows, tail)
+
+
+async def _each_slice(
+    connection: aiosqlite.Connection, head: str, rows: Sequence[Sequence[Any]], tail: str
+) -> list[Any]:
+    # Slices whose row count is a power of two keep the number of prepared statements small.
+    found: list[Any] = []
+    at = 0
+    while at < len(rows):
+        width = len(rows[at])
+        size = 1 << min(len(rows) - at, MAX_VALUES // width, 1024).bit_length() - 1
+        marks = "(" + ",".join("?" * width) + ")"
+        values = [value for row in rows[at : at + size] for value in row]
+        sql = f"{head} VALUES {','.join([marks] * size)} {tail}"
+        found.extend(await connection.execute_fetchall(sql, values))
+        at += size
+    return found
+
+
+def is_io(error: BaseException) -> bool:
+    """Whether an error is of the disk or of another connection, and not of what was written."""
+    if isinstance(error, OSError):
+        return True
+    code = getattr(error, "sqlite_errorcode", None)
+    return (
+        isinstance(error, sqlite3.DatabaseError)
+        and (code is None or code & 0xFF in _IO_CODES)
+        and not isinstance(
+            error,
+            (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError),
+        )
+    )
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that the disk is full: nothing was written then, and nothing is in doubt."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL

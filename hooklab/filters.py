@@ -1,0 +1,135 @@
+"""The filter words of the design's section 7, parsed once, to SQL over the store's table of messages."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC
+from typing import Any, Final
+
+from hooklab.rules import LATE, REPEATED, SEEN_DELIVERED, SEEN_NOT_DELIVERED
+from hooklab.store.base import Condition
+from hooklab.times import parse_duration, parse_reported
+
+_STATES: Final = {
+    "pending": "rank < 0",
+    "delivered": "rank >= 0 AND rank & 1 = 1",
+    "not_delivered": "rank >= 0 AND rank & 1 = 0",
+}
+_BOTH_FINALS: Final = SEEN_DELIVERED | SEEN_NOT_DELIVERED
+_OVERLAYS: Final = {
+    "stuck": "rank < 0 AND new_at < :stuck_before",
+    "conflict": f"seen & {_BOTH_FINALS} = {_BOTH_FINALS}",
+    "late": f"seen & {LATE} <> 0",
+    "repeated": f"seen & {REPEATED} <> 0",
+}
+_NUMBER: Final = "ltrim(msisdn, '+')"
+HELP: Final = (
+    "state:pending|delivered|not_delivered, is:stuck|conflict|late|repeated, to:PREFIX, org:PREFIX, id:PREFIX,"
+    " since:1h|30m|7d|ISO time, desc:WORD, custom:WORD; or a bare word"
+)
+
+
+class FilterError(ValueError):
+    """A filter word cannot be understood; the text names it and says what would be."""
+
+
+def parse_filter(words: Sequence[str], now: int) -> Condition:
+    """The condition that all of `words` hold; `now` is microseconds UTC. The reader knows `:stuck_before`.
+
+    Raises:
+        FilterError: a word is wrong.
+    """
+    values: dict[str, Any] = {}
+
+    def bind(value: Any) -> str:
+        name = f"f{len(values)}"
+        values[name] = value
+        return f":{name}"
+
+    parts = [f"({_parse(word.strip(), now, bind)})" for word in words if word.strip()]
+    return Condition(" AND ".join(parts) or "1", values)
+
+
+_Bind = Callable[[Any], str]
+
+
+def _parse(word: str, now: int, bind: _Bind) -> str:
+    name, colon, value = word.partition(":")
+    known = _WORDS.get(name.lower()) if colon else None
+    if known is None:
+        return _bare(word, bind)
+    if not value:
+        raise FilterError(f"{word!r} says nothing after the colon; filter words are {HELP}")
+    return known(value, now, bind)
+
+
+def _state(value: str, _: int, __: _Bind) -> str:
+    return _one_of("state", value.lower().replace("-", "_"), _STATES)
+
+
+def _overlay(value: str, _: int, __: _Bind) -> str:
+    return _one_of("is", value.lower(), _OVERLAYS)
+
+
+def _one_of(name: str, value: str, table: dict[str, str]) -> str:
+    if value not in table:
+        raise FilterError(f"{name}:{value} is not known; write {name}:{'|'.join(table)}")
+    return table[value]
+
+
+def _to(value: str, _: int, bind: _Bind) -> str:
+    return _begins(_NUMBER, value.removeprefix("+"), bind)
+
+
+def _org(value: str, _: int, bind: _Bind) -> str:
+    return _begins("lower(organization_id)", value.lower(), bind)
+
+
+def _begins(column: str, value: str, bind: _Bind) -> str:
+    mark = bind(value)
+    return f"substr({column}, 1, length({mark})) = {mark}"
+
+
+def _id(value: str, _: int, bind: _Bind) -> str:
+    digits = value.replace("-", "").lower()
+    if len(digits) > 32 or any(char not in "0123456789abcdef" for char in digits):
+        raise FilterError(f"id:{value} is not the beginning of a message id, which has only 0-9, a-f and hyphens")
+    low, high = (bytes.fromhex(digits.ljust(32, filler)) for filler in "0f")
+    return f"message_id BETWEEN {bind(low)} AND {bind(high)}"
+
+
+def _since(value: str, now: int, bind: _Bind) -> str:
+    ago = parse_duration(value.lower())
+    at = parse_reported(value if len(value) > 10 else f"{value}T00:00", UTC) if ago is None else now - ago
+    if at is None:
+        raise FilterError(f"since:{value} is no time; write since:30m, since:1h, since:7d or since:2026-11-22T09:30")
+    return f"last_at >= {bind(at)}"
+
+
+def _description(value: str, _: int, bind: _Bind) -> str:
+    return f"word_begins(description, {bind(value.casefold())})"
+
+
+def _custom(value: str, _: int, bind: _Bind) -> str:
+    return f"word_begins(custom_payload, {bind(value.casefold())})"
+
+
+def _bare(word: str, bind: _Bind) -> str:
+    digits = word.removeprefix("+")
+    if digits.isascii() and digits.isdigit():
+        begins = _begins(_NUMBER, digits, bind)
+        if len(digits) < 4:
+            return begins
+        return f"{begins} OR substr(msisdn, -{len(digits)}) = {bind(digits)}"
+    mark = bind(word.casefold())
+    return f"word_begins(description, {mark}) OR word_begins(custom_payload, {mark}) OR id_begins(message_id, {mark})"
+
+
+_WORDS: Final[dict[str, Callable[[str, int, _Bind], str]]] = {
+    "state": _state,
+    "is": _overlay,
+    "to": _to,
+    "org": _org,
+    "id": _id,
+    "since": _since,
+    "desc": _description,
+    "custom": _custom,
+}

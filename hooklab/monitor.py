@@ -1,0 +1,183 @@
+"""Where the screen and the commands get their data: one small protocol.
+
+In the service's process and attached from another are two ways to build it, not two screens.
+"""
+
+import asyncio
+import http.client
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import msgspec
+
+from hooklab.database import DatabaseError
+from hooklab.files import Folder, FolderError, socket_address
+from hooklab.journal.base import JournalBatch, JournalError
+from hooklab.journal.sqlite import SqliteJournalReader
+from hooklab.metrics import ServiceStatus, Snapshot, with_service
+from hooklab.store.base import BatchRow, Condition, MessageDetail, MessageRow, MinuteRow, QuarantineRow
+from hooklab.store.read import SqliteStoreReader
+from hooklab.times import Clock
+from hooklab.wire import parse_uuid
+
+
+class MonitorError(Exception):
+    """The data cannot be read now; the text says why in words for a person."""
+
+
+class Monitor(Protocol):
+    """All that a screen may ask. Every call is a short read; each may raise MonitorError."""
+
+    async def snapshot(self) -> Snapshot:
+        """Counters and the service's own word, of one moment."""
+
+    async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
+        """Messages with the newest activity first; `before` is the cursor of the last row already seen."""
+
+    async def message(self, message_id: str) -> MessageDetail | None:
+        """One message with its timeline; None if it is not known or not a UUID."""
+
+    async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
+        """Batches, newest first."""
+
+    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
+        """What could not be understood, newest first."""
+
+    async def minutes(self, since: int) -> list[MinuteRow]:
+        """Per-minute counters from minute `since` on (minutes since 1970 UTC), oldest first."""
+
+    async def close(self) -> None:
+        """Lets go of files and connections."""
+
+
+StatusSource = Callable[[], Awaitable[ServiceStatus | None]]
+"""Asks the service for its own word; None where no service runs."""
+
+
+class FolderMonitor:
+    """A `Monitor` on a data folder, whether its service runs here, elsewhere or not at all.
+
+    It opens the files when they are first asked for, and anew when they were replaced (a rebuild does that).
+    """
+
+    def __init__(self, folder: Folder, clock: Clock, status: StatusSource) -> None:
+        """Opens nothing yet."""
+        self._folder = folder
+        self._clock = clock
+        self._status = status
+        self._store: SqliteStoreReader | None = None
+        self._journal: SqliteJournalReader | None = None
+        self._opened: tuple[int, int] | None = None
+        self._opening = asyncio.Lock()
+
+    async def snapshot(self) -> Snapshot:
+        """See `Monitor.snapshot`."""
+        status = await self._status()
+        async with self._reading() as (store, journal):
+            # First the journal's end, then the store: the other way round lag could be negative.
+            _, last = await journal.span()
+            counters = await store.counters(last)
+        return Snapshot(taken_at=self._clock(), counters=with_service(counters, status), service=status)
+
+    async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
+        """See `Monitor.messages`."""
+        async with self._reading() as (store, _):
+            return await store.messages(where, limit, before)
+
+    async def message(self, message_id: str) -> MessageDetail | None:
+        """See `Monitor.message`."""
+        key = parse_uuid(message_id)
+        if key is None:
+            return None
+        async with self._reading() as (store, _):
+            return await store.message(key)
+
+    async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
+        """See `Monitor.batches`."""
+        async with self._reading() as (store, _):
+            return await store.batches(limit, before)
+
+    async def batch(self, sequence: int) -> tuple[BatchRow | None, JournalBatch | None]:
+        """One batch as the store knows it and as the journal keeps it."""
+        async with self._reading() as (store, journal):
+            return await store.batch(sequence), await journal.get(sequence)
+
+    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
+        """See `Monitor.quarantine`."""
+        async with self._reading() as (store, _):
+            return await store.quarantine(limit, before)
+
+    async def quarantined_bytes(self, row_id: int) -> bytes | None:
+        """The raw bytes of one thing in quarantine."""
+        async with self._reading() as (store, _):
+            return await store.quarantined_bytes(row_id)
+
+    async def minutes(self, since: int) -> list[MinuteRow]:
+        """See `Monitor.minutes`."""
+        async with self._reading() as (store, _):
+            return list(await store.minutes(since))
+
+    async def close(self) -> None:
+        """See `Monitor.close`."""
+        store, journal = self._store, self._journal
+        self._store = self._journal = self._opened = None
+        for reader in (store, journal):
+            if reader is not None:
+                await reader.close()
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[tuple[SqliteStoreReader, SqliteJournalReader]]:
+        try:
+            yield await self._readers()
+        except (sqlite3.Error, OSError, ValueError, DatabaseError, JournalError) as error:
+            await self.close()
+            raise MonitorError(f"{self._folder.path} cannot be read: {error}") from error
+
+    async def _readers(self) -> tuple[SqliteStoreReader, SqliteJournalReader]:
+        async with self._opening:
+            present = self._folder.store.stat().st_ino, self._folder.journal.stat().st_ino
+            if present != self._opened:
+                await self.close()
+                self._journal = await SqliteJournalReader.open(self._folder.journal)
+                self._store = await SqliteStoreReader.open(self._folder.store, self._clock)
+                self._opened = present
+            assert self._store is not None
+            assert self._journal is not None
+            return self._store, self._journal
+
+
+async def no_service() -> ServiceStatus | None:
+    """The status source where nobody is to be asked."""
+    return None
+
+
+async def ask_service(folder: Folder) -> ServiceStatus | None:
+    """What the service of a data folder says of itself through its admin socket; None where none answers."""
+    return await asyncio.to_thread(_ask, folder)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, folder: Folder) -> None:
+        super().__init__("localhost", timeout=2.0)
+        self._folder = folder
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        with socket_address(self._folder) as address:
+            self.sock.connect(address)
+
+
+def _ask(folder: Folder) -> ServiceStatus | None:
+    connection = _UnixConnection(folder)
+    try:
+        connection.request("GET", "/status")
+        answer = msgspec.json.decode(connection.getresponse().read())
+        return msgspec.convert(answer["service"], ServiceStatus, strict=False)
+    except (OSError, http.client.HTTPException, FolderError, msgspec.MsgspecError, KeyError, TypeError):
+        return None
+    finally:
+        connection.close()

@@ -1,0 +1,268 @@
+"""Reads the journal in order, applies the rules, writes the store, remembers how far it is.
+
+Live and after a crash alike: the checkpoint is written in the transaction of what it stands for, so that a
+batch counts exactly once. Nothing that a batch holds can stop it (design, 3.6).
+"""
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import tzinfo
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from hooklab.database import is_io
+from hooklab.journal.base import Journal, JournalBatch, JournalUnavailable
+from hooklab.store.base import Store
+from hooklab.store.fold import Judged, JudgedBatch, Quarantined
+from hooklab.times import parse_reported
+from hooklab.wire import Elements, Misfit, NotAnArray, Report, check_array
+
+log = logging.getLogger("hooklab.projector")
+
+_READ_BYTES: Final = 1_300_000
+_CHUNK_ELEMENTS: Final = 1_000
+_SLICE_SECONDS: Final = 0.002
+_RETRY_SECONDS: Final = 0.5
+
+Split = Callable[[bytes, int], Elements]
+"""Takes a body and the most elements to judge; gives its elements."""
+
+
+class Projector:
+    """One task; `run` ends only when `finish` asks for it."""
+
+    def __init__(
+        self, journal: Journal, store: Store, *, assumed: tzinfo, max_elements: int, split: Split = Elements
+    ) -> None:
+        """Puts it together; `assumed` is the zone of reported times that name none."""
+        self._journal = journal
+        self._store = store
+        self._assumed = assumed
+        self._max_elements = max_elements
+        self._split = split
+        self._at = 0
+        self._deadline: float | None = None
+        self._idle: asyncio.Future[None] | None = None
+        self._troubled = False
+
+    async def run(self) -> None:
+        """Projects whatever the journal brings until `finish` is called."""
+        self._at = await self._store.checkpoint()
+        while self._deadline is None:
+            if await self._wait():
+                await self._step()
+        while time.monotonic() < self._deadline and self._at < (await self._journal.span())[1]:
+            await self._step()
+
+    async def catch_up(self, progress: Callable[[int], None] | None = None) -> None:
+        """Projects up to the journal's present end; `progress` is told the last batch done.
+
+        Raises:
+            JournalUnavailable, sqlite3.Error, OSError: a file cannot be read or written.
+        """
+        self._at = await self._store.checkpoint()
+        _, last = await self._journal.span()
+        while self._at < last and await self._read_and_project():
+            if progress is not None:
+                progress(self._at)
+
+    def finish(self, seconds: float) -> None:
+        """Lets `run` end: when all is projected, or after `seconds`."""
+        self._deadline = time.monotonic() + seconds
+        if self._idle is not None:
+            self._idle.cancel()
+
+    async def _wait(self) -> bool:
+        self._idle = asyncio.ensure_future(self._journal.wait_beyond(self._at))
+        try:
+            await self._idle
+        except asyncio.CancelledError:
+            if self._deadline is None:
+                raise
+            return False
+        finally:
+            self._idle = None
+        return True
+
+    async def _step(self) -> None:
+        """Projects one chunk; waits a little where the disk does not let it."""
+        try:
+            await self._read_and_project()
+        except Exception as error:
+            if not (is_io(error) or isinstance(error, JournalUnavailable)):
+                raise
+            if not self._troubled:
+                log.error("projection waits: %s", error)  # noqa: TRY400  the reason says it all
+            self._troubled = True
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            if self._troubled:
+                log.warning("projection goes on")
+            self._troubled = False
+
+    async def _read_and_project(self) -> bool:
+        batches = await self._journal.read(self._at, _READ_BYTES)
+        chunk: list[JudgedBatch] = []
+        elements = 0
+        for batch in batches:
+            judged = await self._judge(batch)
+            if chunk and elements + judged.elements > _CHUNK_ELEMENTS:
+                await self._project(chunk)
+                chunk, elements = [], 0
+            chunk.append(judged)
+            elements += judged.elements
+        if chunk:
+            await self._project(chunk)
+        return bool(batches)
+
+    async def _judge(self, batch: JournalBatch) -> JudgedBatch:
+        if batch.malformed:
+            return _whole(batch, _why_malformed(batch.body))
+        try:
+            elements = self._split(batch.body, self._max_elements)
+        except NotAnArray as error:
+            return _whole(batch, str(error))
+        except Exception as error:
+            return _whole(batch, _internal(error))
+        judged: list[Judged] = []
+        misfits: list[Quarantined] = []
+        slice_ends = time.perf_counter() + _SLICE_SECONDS
+        for index in range(len(elements)):
+            try:
+                self._judge_element(index, elements[index], judged, misfits)
+            except Exception as error:
+                misfits.append(Quarantined(index, elements.raws[index], _internal(error)))
+            if time.perf_counter() > slice_ends:
+                await asyncio.sleep(0)  # answers go first
+                slice_ends = time.perf_counter() + _SLICE_SECONDS
+        if elements.rest is not None:
+            beyond = elements.count - len(elements)
+            reason = f"{beyond} elements beyond the first {len(elements)} of one array were not read"
+            misfits.append(Quarantined(len(elements), elements.rest, reason, beyond))
+        return JudgedBatch(
+            batch.sequence,
+            batch.received_at,
+            batch.peer,
+            batch.label,
+            batch.digest,
+            len(batch.body),
+            elements.count,
+            judged,
+            misfits,
+        )
+
+    def _judge_element(
+        self, index: int, element: Report | Misfit, judged: list[Judged], misfits: list[Quarantined]
+    ) -> None:
+        if isinstance(element, Misfit):
+            misfits.append(Quarantined(index, element.raw, element.reason))
+            return
+        reported = element.reported_at
+        judged.append(Judged(index, element, None if reported is None else parse_reported(reported, self._assumed)))
+
+    async def _project(self, batches: Sequence[JudgedBatch]) -> None:
+        """Writes `batches`; halves them down to the element that cannot be written, and quarantines that."""
+        try:
+            await self._store.project(batches)
+        except Exception as error:
+            if is_io(error):
+                raise
+            if len(batches) > 1:
+                half = len(batches) // 2
+                await self._project(batches[:half])
+                await self._project(batches[half:])
+                return
+            await self._project_without_poison(batches[0], error)
+        self._at = batches[-1].sequence
+
+    async def _project_without_poison(self, batch: JudgedBatch, error: Exception) -> None:
+        reason = _internal(error)
+        log.error("batch %d: %s; what causes it goes to quarantine", batch.sequence, reason)
+        raws = await self._raws_of(batch)
+        poison = await self._poison_in(batch, batch.judged, raws)
+        for bad in (poison, batch.judged):  # none to blame alone: all of them
+            try:
+                await self._store.project([_without(batch, bad, raws, reason)])
+            except Exception as again:
+                if is_io(again):
+                    raise
+            else:
+                return
+        whole = Quarantined(0, b"".join(raws.values()), reason, batch.elements)
+        await self._store.project([msgspec.structs.replace(batch, judged=[], quarantined=[whole])])
+
+    async def _poison_in(
+        self, batch: JudgedBatch, suspects: Sequence[Judged], raws: dict[int, bytes]
+    ) -> list[Judged]:
+        if not suspects:
+            return []
+        kept = {one.index for one in suspects}
+        others = [one for one in batch.judged if one.index not in kept]
+        try:
+            await self._store.project([_without(batch, others, raws, "")], keep=False)
+        except Exception as error:
+            if is_io(error):
+                raise
+        else:
+            return []
+        if len(suspects) == 1:
+            return list(suspects)
+        half = len(suspects) // 2
+        return [
+            *await self._poison_in(batch, suspects[:half], raws),
+            *await self._poison_in(batch, suspects[half:], raws),
+        ]
+
+    async def _raws_of(self, batch: JudgedBatch) -> dict[int, bytes]:
+        stored = await self._journal.get(batch.sequence)
+        assert stored is not None
+        if not batch.judged:
+            return {0: stored.body}
+        return dict(enumerate(Elements(stored.body, self._max_elements).raws))
+
+
+def _whole(batch: JournalBatch, reason: str) -> JudgedBatch:
+    return JudgedBatch(
+        batch.sequence,
+        batch.received_at,
+        batch.peer,
+        batch.label,
+        batch.digest,
+        len(batch.body),
+        0,
+        [],
+        [],
+        Quarantined(0, batch.body, reason, 0),
+    )
+
+
+def _why_malformed(body: bytes) -> str:
+    try:
+        check_array(body)
+    except NotAnArray as error:
+        return str(error)
+    return "the body was no array to the hooklab that received it"
+
+
+def _without(batch: JudgedBatch, bad: Sequence[Judged], raws: dict[int, bytes], reason: str) -> JudgedBatch:
+    away = {one.index for one in bad}
+    return msgspec.structs.replace(
+        batch,
+        judged=[one for one in batch.judged if one.index not in away],
+        quarantined=sorted(
+            [*batch.quarantined, *(Quarantined(index, raws[index], reason) for index in away)],
+            key=lambda one: one.index,
+        ),
+    )
+
+
+def _internal(error: BaseException) -> str:
+    """Why, without a word of the data: an error's text may hold a phone number."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"internal: {type(error).__name__}{where}"

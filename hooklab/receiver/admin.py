@@ -1,0 +1,32 @@
+"""The admin side, on the unix socket in the data folder: access to it is access to the file."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from litestar import Litestar, Response, get
+
+from hooklab.metrics import Counters, ServiceStatus, with_service
+
+
+def create_admin_app(status: Callable[[], ServiceStatus], counters: Callable[[], Awaitable[Counters]]) -> Litestar:
+    """`/health` (the process lives), `/ready` (batches can be committed), `/status` (counters and service)."""
+
+    @get("/health", sync_to_thread=False)
+    def health() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @get("/ready", sync_to_thread=False)
+    def ready() -> Response[dict[str, Any]]:
+        now = status()
+        return Response({"ready": now.ready, "problem": now.problem}, status_code=200 if now.ready else 503)
+
+    @get("/status")
+    async def status_page() -> dict[str, Any]:
+        now = status()
+        held = with_service(await counters(), now)
+        return {
+            **{name: getattr(held, name) for name in held.__struct_fields__},
+            "service": now,
+        }
+
+    return Litestar([health, ready, status_page], openapi_config=None, logging_config=None, debug=False)

@@ -1,0 +1,348 @@
+"""The composition root: opens in order, runs on one loop, closes in reverse."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import socket
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+from uvicorn.config import Config
+
+from hooklab import __version__
+from hooklab.config import Settings
+from hooklab.database import DatabaseError
+from hooklab.files import Folder, FolderError, FolderLock, bind_private_socket, read_or_make_token
+from hooklab.journal.sqlite import JournalLimits, SqliteJournal
+from hooklab.metrics import Counters, ServiceStatus
+from hooklab.monitor import FolderMonitor, no_service
+from hooklab.projector import Projector
+from hooklab.receiver.access import Hook
+from hooklab.receiver.admin import create_admin_app
+from hooklab.receiver.app import Receiver, ReceiverLimits, Tally, create_app
+from hooklab.receiver.protocol import WireLimits, guarded
+from hooklab.store.base import StoreError
+from hooklab.store.sqlite import SqliteStore, open_store
+from hooklab.times import Clock, zone
+
+log = logging.getLogger("hooklab.service")
+
+_DRAIN_SECONDS: Final = 3
+_PROJECT_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 1.5
+_BACKLOG: Final = 1024
+
+
+class ServiceError(Exception):
+    """The service cannot start or had to stop; the text says why and what to do."""
+
+
+class Service:
+    """What runs on the service's loop. `running` builds it."""
+
+    def __init__(self, settings: Settings, folder: Folder, clock: Clock, token: str, listener: socket.socket) -> None:
+        """Use `running`."""
+        self.settings = settings
+        self.folder = folder
+        self.listener = listener
+        self.tally = Tally(clock)
+        self.hook_url = hook_url(settings, token, listener.getsockname()[:2])
+        self.started_at = clock()
+        self.journal: SqliteJournal
+        self.projecting: asyncio.Task[None]
+
+    def status(self) -> ServiceStatus:
+        """What it says of itself; may be asked from any thread."""
+        problem = self.journal.problem()
+        latency = self.tally.latency
+        return ServiceStatus(
+            version=__version__,
+            pid=os.getpid(),
+            started_at=self.started_at,
+            hook_url=self.hook_url,
+            ready=problem is None,
+            problem=problem,
+            refused={str(code): count for code, count in sorted(self.tally.refused.items())},
+            ack_p50_ms=latency.quantile_ms(0.5),
+            ack_p99_ms=latency.quantile_ms(0.99),
+            queue_depth=self.journal.queue_depth(),
+        )
+
+
+def hook_url(settings: Settings, token: str, address: tuple[str, int]) -> str:
+    """The hook URL as the provider sees it, as far as the settings say."""
+    if settings.public_url is not None:
+        return f"{settings.public_url.rstrip('/')}/hooks/{token}"
+    host, port = address
+    if host in ("0.0.0.0", "::"):  # noqa: S104  only looked at
+        host = "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/hooks/{token}"
+
+
+def token_of(settings: Settings, folder: Folder) -> str:
+    """The token in force: the one set, else the one kept in the token file, made if it is not there.
+
+    Raises:
+        ServiceError: it has characters that a token may not have.
+        FolderError: the file cannot be read or written.
+    """
+    token = settings.token or read_or_make_token(settings.token_file or folder.token)
+    try:
+        Hook(token)
+    except ValueError as error:
+        raise ServiceError(f"token: {error}") from error
+    return token
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, clock: Clock) -> AsyncIterator[Service]:
+    """A service that accepts requests; leaving drains, projects a while and closes.
+
+    Raises:
+        ServiceError: it cannot start.
+    """
+    folder = Folder(settings.data_dir)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            service = await _start(settings, folder, clock, stack)
+        except (FolderError, DatabaseError, StoreError) as error:
+            raise ServiceError(str(error)) from error
+        except (sqlite3.Error, OSError) as error:
+            raise ServiceError(f"{folder.path} cannot be used: {error}") from error
+        yield service
+
+
+async def _start(settings: Settings, folder: Folder, clock: Clock, stack: contextlib.AsyncExitStack) -> Service:
+    folder.prepare()
+    stack.enter_context(FolderLock(folder))
+    token = token_of(settings, folder)
+    listener = stack.enter_context(contextlib.closing(_bind(settings)))
+    service = Service(settings, folder, clock, token, listener)
+
+    journal = await SqliteJournal.open(
+        folder.journal,
+        JournalLimits(settings.max_queue, settings.max_group, settings.commit_timeout, settings.disk_reserve),
+    )
+    stack.push_async_callback(_close_in_time, journal)
+    service.journal = journal
+    first, last = await journal.span()
+    store = await open_store(folder.store, last)
+    stack.push_async_callback(store.close)
+    if await store.checkpoint() == 0 and first > 1:
+        log.warning("the journal was pruned: the store can only be rebuilt from batch %d on", first)
+    projector = Projector(
+        journal, store, assumed=zone(await _settle(store, settings)), max_elements=settings.max_elements
+    )
+    service.projecting = asyncio.create_task(projector.run(), name="projector")
+    stack.push_async_callback(_end_projecting, projector, service.projecting)
+
+    receiver = Receiver(
+        Hook(token), journal, ReceiverLimits(settings.max_body, settings.max_receiving), service.tally, clock
+    )
+    await _open_doors(service, receiver, clock, stack)
+    return service
+
+
+async def _settle(store: SqliteStore, settings: Settings) -> str:
+    """Keeps the settings that the store depends on; gives the zone that is in force."""
+    kept = await store.settings()
+    assumed = kept.get("assume_timezone") or settings.assume_timezone or "UTC"
+    if settings.assume_timezone not in (None, assumed):
+        log.warning(
+            "assume_timezone stays %s, with which this store was made; `hooklab rebuild` changes it to %s",
+            assumed,
+            settings.assume_timezone,
+        )
+    await store.keep_settings(assume_timezone=assumed, stuck_after=str(settings.stuck_micros()))
+    return assumed
+
+
+async def _open_doors(service: Service, receiver: Receiver, clock: Clock, stack: contextlib.AsyncExitStack) -> None:
+    settings, tally = service.settings, service.tally
+    monitor = FolderMonitor(service.folder, clock, no_service)
+    stack.push_async_callback(monitor.close)
+
+    async def counters() -> Counters:
+        return (await monitor.snapshot()).counters
+
+    admin = _server(create_admin_app(service.status, counters), "httptools", settings)
+    await _startup(admin, bind_private_socket(service.folder))
+    stack.callback(service.folder.socket.unlink, missing_ok=True)
+    stack.push_async_callback(admin.shutdown)
+
+    limits = WireLimits(settings.head_timeout, settings.body_timeout, settings.max_head, settings.max_fields)
+    public = _server(create_app(receiver, tally.count_refusal), guarded(limits, tally.count_refusal), settings)
+    service.listener.listen(_BACKLOG)
+    await _startup(public, service.listener)
+    stack.push_async_callback(public.shutdown)
+    stack.callback(setattr, receiver, "closing", True)
+    ticking = asyncio.create_task(_tick(public, admin), name="date header")
+    stack.callback(ticking.cancel)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    host, port = settings.host_and_port()
+    try:
+        [(family, kind, _, _, address), *_] = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.setblocking(False)
+        listener.bind(address)
+    except OSError as error:
+        raise ServiceError(
+            f"cannot listen on {settings.bind}: {error.strerror or error}; "
+            "stop what uses it, or choose another with --bind HOST:PORT"
+        ) from error
+    return listener
+
+
+def _server(app: Any, protocol: Any, settings: Settings) -> uvicorn.Server:
+    config = Config(
+        app,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        proxy_headers=False,  # "it comes from 127.0.0.1" is never a credential
+        server_header=False,
+        access_log=False,  # it would print the secret path
+        log_config=None,
+        timeout_keep_alive=int(settings.idle_timeout) or 1,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    return server
+
+
+async def _startup(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Starts without uvicorn's main loop, whose ten ticks a second nobody needs."""
+    await server.on_tick(0)
+    await server.startup(sockets=[listener])
+
+
+async def _tick(*servers: uvicorn.Server) -> None:
+    """Keeps the Date header true."""
+    while True:
+        await asyncio.sleep(1)
+        for server in servers:
+            await server.on_tick(0)
+
+
+async def _end_projecting(projector: Projector, task: "asyncio.Task[None]") -> None:
+    projector.finish(_PROJECT_SECONDS)
+    if not task.done():
+        await asyncio.wait({task}, timeout=_PROJECT_SECONDS + 1)
+
+
+async def _close_in_time(journal: SqliteJournal) -> None:
+    """A disk that stalls must not keep the process from ending: what was answered 200 is on it already."""
+    closing = asyncio.create_task(journal.close())
+    done, _ = await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
+    if not done:
+        log.error("the disk does not let the journal close; leaving it")
+
+
+async def serve(settings: Settings, clock: Clock, stop: asyncio.Event, on_ready: Callable[[Service], None]) -> None:
+    """Runs the service until `stop` is set.
+
+    Raises:
+        ServiceError: it cannot start, or its projector died.
+    """
+    async with running(settings, clock) as service:
+        asyncio.get_running_loop().call_later(1.0, tame_collector)
+        on_ready(service)
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopping, service.projecting}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if service.projecting.done() and (error := service.projecting.exception()) is not None:
+            log.critical("the projector died", exc_info=error)
+            raise ServiceError("the projector died; restart hooklab, and report what the log says")
+
+
+def tame_collector() -> None:
+    """One full collection stops everything for about 100 ms: keep what is there at start out of it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 1_000)
+
+
+class ServiceThread:
+    """The service on a loop and thread of its own, so that no screen can hold it up."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        """Starts nothing yet."""
+        self._settings = settings
+        self._clock = clock
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._settled = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hooklab service")
+        self.service: Service | None = None
+        self.error: BaseException | None = None
+
+    def start(self) -> Service:
+        """Returns once requests are accepted.
+
+        Raises:
+            ServiceError: it cannot start.
+        """
+        self._thread.start()
+        self._settled.wait()
+        if self.service is None:
+            self._thread.join()
+            raise self.error or ServiceError("the service did not start")
+        return self.service
+
+    def stop(self) -> None:
+        """Stops the service and waits for its end.
+
+        Raises:
+            ServiceError: it had died before.
+        """
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # it ended at this very moment
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self.join()
+
+    def join(self) -> None:
+        """Waits for its end.
+
+        Raises:
+            ServiceError: it died.
+        """
+        self._thread.join()
+        if self.error is not None:
+            raise self.error
+
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._main())
+        except BaseException as error:  # it is raised again where the thread is joined
+            self.error = error
+        finally:
+            self._settled.set()
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        await serve(self._settings, self._clock, self._stop, self._ready)
+
+    def _ready(self, service: Service) -> None:
+        self.service = service
+        self._settled.set()

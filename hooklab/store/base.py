@@ -1,0 +1,163 @@
+"""What a store must do, the rows it gives, and its errors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+
+from hooklab.metrics import Counters
+from hooklab.store.fold import JudgedBatch
+
+
+class StoreError(Exception):
+    """The store cannot be used; the text says why and what to do."""
+
+
+class MessageRow(Struct, frozen=True, kw_only=True):
+    """One message as lists show it. Times are microseconds UTC."""
+
+    message_id: str
+    state: str
+    """PENDING, DELIVERED or NOT_DELIVERED."""
+    flags: list[str]
+    description: str | None
+    organization_id: str | None
+    msisdn: str | None
+    total_segments: int | None
+    custom_payload: str | None
+    first_received_at: int
+    last_received_at: int
+    """Of any arrival, repeats included."""
+    final_at: int | None
+    arrivals: int
+    cursor: int
+    """Where this row stands in "newest activity first": give it as `before` for what follows."""
+
+
+class TimelineEntry(Struct, frozen=True, kw_only=True):
+    """One arrival in a message's history."""
+
+    kind: str
+    """pending, late, final, final-again, conflict, retry or duplicate."""
+    status: str
+    reported_at: str | None
+    """As sent."""
+    received_at: int
+    batch: int
+    index: int
+    label: str | None
+    description: str | None
+
+
+class MessageDetail(Struct, frozen=True, kw_only=True):
+    """One message with every arrival, in order of arrival."""
+
+    message: MessageRow
+    timeline: list[TimelineEntry]
+
+
+class BatchRow(Struct, frozen=True, kw_only=True):
+    """One POST and what became of it."""
+
+    batch: int
+    received_at: int
+    peer: str
+    label: str | None
+    bytes: int
+    elements: int
+    new: int
+    repeats: int
+    quarantined: int
+    retry_of: int | None
+    """The first batch with the same body, None if this is it."""
+    attempt: int
+    """1 for the first."""
+
+
+class QuarantineRow(Struct, frozen=True, kw_only=True):
+    """Something that was received and could not be understood."""
+
+    id: int
+    batch: int
+    index: int | None
+    """None for a whole body."""
+    reason: str
+    count: int
+    """How often this body came; 1 for an element."""
+
+
+class MinuteRow(Struct, frozen=True, kw_only=True):
+    """What one minute brought, by the time of receiving."""
+
+    minute: int
+    """Minutes since 1970-01-01 UTC."""
+    batches: int
+    elements: int
+    reports: int
+    repeats: int
+    quarantined: int
+    delivered: int
+    not_delivered: int
+    pending: int
+
+
+class Condition(Struct, frozen=True):
+    """A filter as SQL over the table `messages`, with named parameters. `ALL` lets everything through."""
+
+    sql: str
+    values: Mapping[str, Any]
+
+
+ALL: Final = Condition("1", {})
+
+
+class StoreReader(Protocol):
+    """Short reads from another connection than the one that writes."""
+
+    async def counters(self, journal_last: int) -> Counters:
+        """The counters of one moment. Read the journal's last sequence *before*, so that lag is never negative."""
+
+    async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
+        """Messages with the newest activity first; `before` is the cursor of the last row already seen."""
+
+    async def message(self, message_id: bytes) -> MessageDetail | None:
+        """One message with its timeline, None if it is not known."""
+
+    async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
+        """Batches, newest first."""
+
+    async def batch(self, sequence: int) -> BatchRow | None:
+        """One batch, None where it is not known (or not yet projected)."""
+
+    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
+        """What is in quarantine, newest first; `before` is an id."""
+
+    async def quarantined_bytes(self, row_id: int) -> bytes | None:
+        """The raw bytes of one quarantined thing."""
+
+    async def minutes(self, since: int) -> Sequence[MinuteRow]:
+        """Per-minute counters from minute `since` on, oldest first; quiet minutes have no row."""
+
+    async def close(self) -> None:
+        """Closes the connection. A second call does nothing."""
+
+
+class Store(Protocol):
+    """The one writer of what the journal means."""
+
+    async def checkpoint(self) -> int:
+        """The sequence of the last batch that was projected, 0 for none."""
+
+    async def project(self, batches: Sequence[JudgedBatch], *, keep: bool = True) -> None:
+        """Writes what `batches` mean, and the checkpoint, in one transaction; nothing if it raises.
+
+        Args:
+            batches: in order of their sequence, all after the checkpoint.
+            keep: False tries it and takes it back.
+        """
+
+    async def settings(self) -> dict[str, str]:
+        """`assume_timezone` and `stuck_after` as the store was written with them."""
+
+    async def close(self) -> None:
+        """Closes the connection."""

@@ -1,0 +1,219 @@
+"""Reads of the store: each one short, on a connection that can only read."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+import aiosqlite
+
+from hooklab import rules
+from hooklab.database import open_reader
+from hooklab.metrics import Counters
+from hooklab.store.base import (
+    BatchRow,
+    Condition,
+    MessageDetail,
+    MessageRow,
+    MinuteRow,
+    QuarantineRow,
+    TimelineEntry,
+)
+from hooklab.store.fold import TOTALS
+from hooklab.store.sqlite import STORE
+from hooklab.times import DAY, Clock
+from hooklab.wire import STATUSES, format_uuid
+
+_MESSAGE: Final = (
+    "message_id, rank, seen, reports + repeats, first_at, new_at, last_at, last_arrival,"
+    " description, msisdn, organization_id, total_segments, custom_payload"
+)
+_BATCH: Final = (
+    "SELECT sequence, received_at, peer, label, bytes, elements, new, repeats, quarantined, retry_of, attempt"
+    " FROM batches"
+)
+_TIMELINE: Final = """
+SELECT a.arrival, a.retry, r.status, r.reported_at, r.description, b.received_at, b.label
+FROM (SELECT message, digest, arrival, NULL AS retry FROM reports WHERE message = :id
+      UNION ALL SELECT message, digest, arrival, retry FROM repeats WHERE message = :id) a
+JOIN reports r ON r.message = a.message AND r.digest = a.digest
+LEFT JOIN batches b ON b.sequence = a.arrival >> 22
+ORDER BY a.arrival
+"""
+_MINUTE: Final = "minute, batches, elements, reports, repeats, quarantined, delivered, not_delivered, pending"
+
+
+class SqliteStoreReader:
+    """See `StoreReader`. One read at a time: they share a connection, and each sees one moment."""
+
+    def __init__(self, connection: aiosqlite.Connection, clock: Clock, stuck_after: int) -> None:
+        """Use `open`; `stuck_after` is in microseconds."""
+        self._connection = connection
+        self._clock = clock
+        self.stuck_after = stuck_after
+        self._one_at_a_time = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, path: Path, clock: Clock) -> Self:
+        """Opens `path` read-only; errors are those of `open_reader`."""
+        connection = await open_reader(path, STORE)
+        await connection.create_function("word_begins", 2, word_begins, deterministic=True)
+        await connection.create_function("id_begins", 2, id_begins, deterministic=True)
+        rows = await connection.execute_fetchall("SELECT value FROM settings WHERE name = 'stuck_after'")
+        found = [int(value) for (value,) in rows]
+        return cls(connection, clock, found[0] if found else DAY)
+
+    async def counters(self, journal_last: int) -> Counters:
+        """See `StoreReader.counters`."""
+        names = ", ".join(TOTALS)
+        before = self._clock() - self.stuck_after
+        [(checkpoint, stuck, *values)] = await self._fetch(
+            f"SELECT checkpoint, (SELECT count(*) FROM messages WHERE rank < 0 AND new_at < ?), {names} FROM totals",
+            (before,),
+        )
+        totals = dict(zip(TOTALS, values, strict=True))
+        pending = totals["messages"] - totals["delivered"] - totals["not_delivered"]
+        return Counters(**totals, pending=pending, stuck=stuck, lag=max(journal_last - checkpoint, 0))
+
+    async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
+        """See `StoreReader.messages`."""
+        older = "" if before is None else " AND last_arrival < :before"
+        rows = await self._fetch(
+            f"SELECT {_MESSAGE} FROM messages WHERE ({where.sql}){older} ORDER BY last_arrival DESC LIMIT :limit",
+            {
+                **where.values,
+                "before": before,
+                "limit": limit,
+                "stuck_before": self._clock() - self.stuck_after,
+            },
+        )
+        return [self._message(row) for row in rows]
+
+    async def message(self, message_id: bytes) -> MessageDetail | None:
+        """See `StoreReader.message`."""
+        rows = await self._fetch(f"SELECT id, {_MESSAGE} FROM messages WHERE message_id = ?", (message_id,))
+        if not rows:
+            return None
+        key, *row = rows[0]
+        arrivals = await self._fetch(_TIMELINE, {"id": key})
+        return MessageDetail(message=self._message(row), timeline=_timeline(arrivals))
+
+    async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
+        """See `StoreReader.batches`."""
+        rows = await self._fetch(
+            f"{_BATCH} WHERE :before IS NULL OR sequence < :before ORDER BY sequence DESC LIMIT :limit",
+            {"before": before, "limit": limit},
+        )
+        return [_batch(row) for row in rows]
+
+    async def batch(self, sequence: int) -> BatchRow | None:
+        """See `StoreReader.batch`."""
+        rows = await self._fetch(f"{_BATCH} WHERE sequence = ?", (sequence,))
+        return _batch(rows[0]) if rows else None
+
+    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
+        """See `StoreReader.quarantine`."""
+        rows = await self._fetch(
+            "SELECT id, reason, count FROM quarantine WHERE :before IS NULL OR id < :before"
+            " ORDER BY id DESC LIMIT :limit",
+            {"before": before, "limit": limit},
+        )
+        return [_quarantined(*row) for row in rows]
+
+    async def quarantined_bytes(self, row_id: int) -> bytes | None:
+        """See `StoreReader.quarantined_bytes`."""
+        rows = await self._fetch("SELECT raw FROM quarantine WHERE id = ?", (row_id,))
+        return bytes(rows[0][0]) if rows else None
+
+    async def minutes(self, since: int) -> list[MinuteRow]:
+        """See `StoreReader.minutes`."""
+        rows = await self._fetch(f"SELECT {_MINUTE} FROM minutes WHERE minute >= ? ORDER BY minute", (since,))
+        names = _MINUTE.split(", ")
+        return [MinuteRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+    async def close(self) -> None:
+        """See `StoreReader.close`."""
+        await self._connection.close()
+
+    def _message(self, row: Sequence[Any]) -> MessageRow:
+        (
+            message_id,
+            rank,
+            seen,
+            arrivals,
+            first_at,
+            new_at,
+            last_at,
+            last_arrival,
+            description,
+            *attributes,
+        ) = row
+        msisdn, organization_id, total_segments, custom_payload = attributes
+        stuck = rank < 0 and new_at < self._clock() - self.stuck_after
+        return MessageRow(
+            message_id=format_uuid(message_id),
+            state=STATUSES[rules.state_of(rank)],
+            flags=rules.flags_of(seen, stuck=stuck),
+            description=description,
+            organization_id=organization_id,
+            msisdn=msisdn,
+            total_segments=total_segments,
+            custom_payload=custom_payload,
+            first_received_at=first_at,
+            last_received_at=last_at,
+            final_at=rules.final_at(rank),
+            arrivals=arrivals,
+            cursor=last_arrival,
+        )
+
+    async def _fetch(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        async with self._one_at_a_time:
+            return list(await self._connection.execute_fetchall(sql, values))
+
+
+def _timeline(rows: list[Any]) -> list[TimelineEntry]:
+    repeat = {None: None, 0: "duplicate", 1: "retry"}
+    named = rules.kinds(rules.Arrival(arrival, status, repeat[retry]) for arrival, retry, status, *_ in rows)
+    entries: list[TimelineEntry] = []
+    for kind, (arrival, _, status, reported_at, description, received_at, label) in zip(named, rows, strict=True):
+        batch, index = rules.unpack(arrival)
+        entries.append(
+            TimelineEntry(
+                kind=kind,
+                status=STATUSES[status],
+                reported_at=reported_at,
+                received_at=received_at,
+                batch=batch,
+                index=index,
+                label=label,
+                description=description,
+            )
+        )
+    return entries
+
+
+def _batch(row: Sequence[Any]) -> BatchRow:
+    return BatchRow(**dict(zip(BatchRow.__struct_fields__, row, strict=True)))
+
+
+def _quarantined(row_id: int, reason: str, count: int) -> QuarantineRow:
+    batch, index = rules.unpack(row_id)
+    return QuarantineRow(
+        id=row_id, batch=batch, index=None if index == rules.WHOLE_BODY else index, reason=reason, count=count
+    )
+
+
+def word_begins(text: str | None, word: str) -> bool:
+    """Whether a word of `text` begins with `word`, letter case aside; a word begins after a non-letter."""
+    if text is None:
+        return False
+    folded, at = text.casefold(), -1
+    while (at := folded.find(word, at + 1)) >= 0:
+        if at == 0 or not folded[at - 1].isalnum() or not word[:1].isalnum():
+            return True
+    return False
+
+
+def id_begins(message_id: bytes, word: str) -> bool:
+    """Whether the text of an id, or one of its five groups, begins with `word`."""
+    return word_begins(format_uuid(message_id), word)

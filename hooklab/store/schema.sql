@@ -1,0 +1,105 @@
+-- Times are microseconds since 1970 UTC. An arrival is (batch sequence << 22 | index in the array).
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY,          -- in order of first appearance
+    message_id BLOB NOT NULL,        -- 16 bytes
+    rank INTEGER NOT NULL,           -- the greatest rank among its reports (rules.py): state and final_at
+    seen INTEGER NOT NULL,           -- bits: kinds of report seen, late, repeated, label mismatch
+    first_final INTEGER,             -- arrival of the first final report
+    reports INTEGER NOT NULL,        -- distinct ones
+    repeats INTEGER NOT NULL,
+    first_at INTEGER NOT NULL,       -- when its first arrival was received
+    new_at INTEGER NOT NULL,         -- when its last new report was received
+    last_at INTEGER NOT NULL,        -- when its last arrival was received
+    last_arrival INTEGER NOT NULL,
+    description TEXT,
+    msisdn TEXT,
+    organization_id TEXT,
+    total_segments INTEGER,
+    custom_payload TEXT
+) STRICT;
+CREATE UNIQUE INDEX messages_by_message_id ON messages (message_id);
+CREATE INDEX messages_by_activity ON messages (last_arrival);
+CREATE INDEX messages_pending ON messages (new_at) WHERE rank < 0;
+
+CREATE TABLE reports (
+    message INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    arrival INTEGER NOT NULL,
+    status INTEGER NOT NULL,         -- 0 PENDING, 1 DELIVERED, 2 NOT_DELIVERED
+    reported_at TEXT,                -- as sent
+    description TEXT,
+    extra TEXT,                      -- JSON object: unknown fields, and documented ones of a wrong type
+    PRIMARY KEY (message, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE repeats (
+    message INTEGER NOT NULL,
+    arrival INTEGER NOT NULL,
+    digest BLOB NOT NULL,            -- of the report that came again
+    retry INTEGER NOT NULL,          -- 1: in a batch whose body was seen before; 0: a duplicate
+    PRIMARY KEY (message, arrival)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE batches (
+    sequence INTEGER PRIMARY KEY,
+    received_at INTEGER NOT NULL,
+    peer TEXT NOT NULL,
+    label TEXT,
+    bytes INTEGER NOT NULL,
+    elements INTEGER NOT NULL,
+    new INTEGER NOT NULL,
+    repeats INTEGER NOT NULL,
+    quarantined INTEGER NOT NULL,
+    retry_of INTEGER,                -- the first batch with this body
+    attempt INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE bodies (
+    digest BLOB PRIMARY KEY,
+    first INTEGER NOT NULL,          -- sequence of the first batch with this body
+    times INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY,          -- its arrival; a whole body has the greatest index
+    reason TEXT NOT NULL,
+    elements INTEGER NOT NULL,       -- how many elements it stands for; 0 for a malformed body
+    count INTEGER NOT NULL,          -- how often this body came; 1 for an element
+    raw BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE minutes (
+    minute INTEGER PRIMARY KEY,      -- minutes since 1970 UTC, by the time of receiving
+    batches INTEGER NOT NULL,
+    elements INTEGER NOT NULL,
+    reports INTEGER NOT NULL,
+    repeats INTEGER NOT NULL,
+    quarantined INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,      -- new reports by status
+    not_delivered INTEGER NOT NULL,
+    pending INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE totals (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    checkpoint INTEGER NOT NULL,     -- the last batch that was projected
+    batches INTEGER NOT NULL,
+    malformed INTEGER NOT NULL,
+    retries INTEGER NOT NULL,
+    elements INTEGER NOT NULL,
+    reports INTEGER NOT NULL,
+    repeats INTEGER NOT NULL,
+    duplicates INTEGER NOT NULL,
+    late INTEGER NOT NULL,
+    quarantined INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    not_delivered INTEGER NOT NULL,
+    conflicts INTEGER NOT NULL
+) STRICT;
+INSERT INTO totals VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+
+CREATE TABLE settings (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID

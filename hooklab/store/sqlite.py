@@ -1,0 +1,289 @@
+"""The store in SQLite, its one writing connection: how it is opened, and how a chunk goes in."""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, Self
+
+import aiosqlite
+
+from hooklab.database import DatabaseError, Kind, fetch_for, is_io, marks_of, open_writer, put_rows
+from hooklab.rules import Verdict
+from hooklab.store.base import StoreError
+from hooklab.store.fold import TOTALS, Changes, Held, HeldMessage, JudgedBatch, fold
+
+log = logging.getLogger("hooklab.store")
+
+STORE: Final = Kind(
+    name="store",
+    application_id=0x686B4C53,  # "hkLS"
+    version=1,
+    schema=resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"),
+    # NORMAL: what a power cut takes back, the journal gives again.
+    synchronous="NORMAL",
+)
+_CHECKPOINT_PAGES: Final = 8_000
+
+_MESSAGE: Final = (
+    "id, message_id, rank, seen, first_final, reports, repeats, first_at, new_at, last_at, last_arrival,"
+    " description, msisdn, organization_id, total_segments, custom_payload"
+)
+_MESSAGE_CHANGES: Final = (
+    "rank", "seen", "first_final", "reports", "repeats", "new_at", "last_at", "last_arrival",
+    "description", "msisdn", "organization_id", "total_segments", "custom_payload",
+)  # fmt: skip
+_UPDATE_MESSAGES: Final = (
+    "UPDATE messages SET "
+    + ", ".join(f"{name} = v.column{at}" for at, name in enumerate(_MESSAGE_CHANGES, start=2))
+    + " FROM ("
+)
+_MINUTES: Final = (
+    "batches",
+    "elements",
+    "reports",
+    "repeats",
+    "quarantined",
+    "delivered",
+    "not_delivered",
+    "pending",
+)
+
+
+class SqliteStore:
+    """The owner of `store.db`."""
+
+    def __init__(self, path: Path, connection: aiosqlite.Connection) -> None:
+        """Use `open`."""
+        self.path = path
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Opens `path`, makes it if it is not there.
+
+        Raises:
+            DatabaseError: it is another program's, or of another version.
+            sqlite3.Error: it cannot be opened.
+        """
+        return cls(path, await open_writer(path, STORE, checkpoint_pages=_CHECKPOINT_PAGES))
+
+    async def checkpoint(self) -> int:
+        """See `Store.checkpoint`."""
+        [(sequence,)] = await self._fetch("SELECT checkpoint FROM totals")
+        return int(sequence)
+
+    async def settings(self) -> dict[str, str]:
+        """See `Store.settings`."""
+        return dict(await self._fetch("SELECT name, value FROM settings"))
+
+    async def keep_settings(self, **values: str) -> None:
+        """Writes settings by name, so that every command uses those in force."""
+        rows = list(values.items())
+        await put_rows(
+            self._connection,
+            "INSERT INTO settings (name, value)",
+            rows,
+            "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+
+    async def project(self, batches: Sequence[JudgedBatch], *, keep: bool = True) -> None:
+        """See `Store.project`."""
+        await self._fetch("BEGIN IMMEDIATE")
+        try:
+            changes = fold(batches, await self._held(batches))
+            await self._write(changes)
+            await self._fetch("COMMIT" if keep else "ROLLBACK")
+        except BaseException:
+            if self._connection.in_transaction:
+                await self._fetch("ROLLBACK")
+            raise
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._connection.close()
+
+    async def _held(self, batches: Sequence[JudgedBatch]) -> Held:
+        bodies = await fetch_for(
+            self._connection,
+            "SELECT digest, first, times FROM bodies WHERE digest IN (",
+            [(digest,) for digest in {batch.digest: None for batch in batches}],
+            ")",
+        )
+        wanted = {one.report.message_id: None for batch in batches for one in batch.judged}
+        rows = await fetch_for(
+            self._connection,
+            f"SELECT {_MESSAGE} FROM messages WHERE message_id IN (",
+            [(message_id,) for message_id in wanted],
+            ")",
+        )
+        messages = {row[1]: _held_message(row) for row in rows}
+        keys = {
+            (messages[one.report.message_id].id, one.report.digest): None
+            for batch in batches
+            for one in batch.judged
+            if one.report.message_id in messages
+        }
+        reports = await fetch_for(
+            self._connection,
+            "SELECT message, digest FROM reports WHERE (message, digest) IN (",
+            list(keys),
+            ")",
+        )
+        [(last,)] = await self._fetch("SELECT coalesce(max(id), 0) FROM messages")
+        return Held(
+            bodies={digest: (first, times) for digest, first, times in bodies},
+            messages=messages,
+            reports=set(reports),
+            next_message=last + 1,
+        )
+
+    async def _write(self, changes: Changes) -> None:
+        put, connection = put_rows, self._connection
+        await put(
+            connection,
+            f"INSERT INTO messages ({_MESSAGE})",
+            [_message_row(message) for message in changes.new_messages],
+        )
+        await put(
+            connection,
+            _UPDATE_MESSAGES,
+            [_message_changes(message) for message in changes.old_messages.values()],
+            ") AS v WHERE messages.id = v.column1",
+        )
+        await put(connection, "INSERT INTO reports", changes.reports)
+        await put(connection, "INSERT INTO repeats", changes.repeats)
+        await put(connection, "INSERT INTO batches", changes.batches)
+        await put(
+            connection,
+            "INSERT INTO bodies",
+            [(digest, first, times) for digest, (first, times) in changes.bodies.items()],
+            "ON CONFLICT (digest) DO UPDATE SET times = excluded.times",
+        )
+        await put(
+            connection,
+            "INSERT INTO quarantine",
+            [(row_id, *row) for row_id, row in changes.quarantine.items()],
+            "ON CONFLICT (id) DO UPDATE SET count = count + excluded.count",
+        )
+        await put(
+            connection,
+            "INSERT INTO minutes",
+            [(minute, *added) for minute, added in changes.minutes.items()],
+            "ON CONFLICT (minute) DO UPDATE SET "
+            + ", ".join(f"{name} = {name} + excluded.{name}" for name in _MINUTES),
+        )
+        await self._fetch(
+            "UPDATE totals SET checkpoint = ?, " + ", ".join(f"{name} = {name} + ?" for name in TOTALS),
+            [changes.checkpoint, *(changes.totals[name] for name in TOTALS)],
+        )
+
+    async def _fetch(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        return list(await self._connection.execute_fetchall(sql, values))
+
+
+def _held_message(row: Any) -> HeldMessage:
+    (
+        key,
+        message_id,
+        rank,
+        seen,
+        first_final,
+        reports,
+        repeats,
+        first_at,
+        new_at,
+        last_at,
+        last_arrival,
+        *said,
+    ) = row
+    verdict = Verdict(rank, seen, *said)
+    return HeldMessage(
+        key, message_id, verdict, first_final, reports, repeats, first_at, new_at, last_at, last_arrival
+    )
+
+
+def _message_row(message: HeldMessage) -> tuple[Any, ...]:
+    said = message.verdict
+    return (
+        message.id,
+        message.message_id,
+        said.rank,
+        said.seen,
+        message.first_final,
+        message.reports,
+        message.repeats,
+        message.first_at,
+        message.new_at,
+        message.last_at,
+        message.last_arrival,
+        said.description,
+        said.msisdn,
+        said.organization_id,
+        said.total_segments,
+        said.custom_payload,
+    )
+
+
+def _message_changes(message: HeldMessage) -> tuple[Any, ...]:
+    row = _message_row(message)
+    return (row[0], *row[2:7], *row[8:])
+
+
+async def open_store(path: Path, journal_last: int) -> SqliteStore:
+    """Opens the store for a journal that ends at `journal_last`, by the opening rule of the design's section 5.
+
+    A store that is ahead of its journal, damaged, or of an older version is put aside; an empty one takes its
+    place and the projector fills it again.
+
+    Raises:
+        StoreError: it was made by a newer hooklab, or is no store at all.
+    """
+    why = await _why_unusable(path, journal_last)
+    if why is not None:
+        log.warning("%s %s: put aside, and rebuilt from the journal", path, why)
+        put_aside(path)
+    return await SqliteStore.open(path)
+
+
+async def _why_unusable(path: Path, journal_last: int) -> str | None:
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    try:
+        connection = await aiosqlite.connect(path, isolation_level=None)
+        try:
+            application_id, version = await marks_of(connection)
+        finally:
+            await connection.close()
+        if application_id == STORE.application_id and version < STORE.version:
+            return f"has the older version {version}"
+        store = await SqliteStore.open(path)
+        try:
+            checkpoint = await store.checkpoint()
+        finally:
+            await store.close()
+    except DatabaseError as error:
+        raise StoreError(str(error)) from error
+    except (sqlite3.DatabaseError, ValueError) as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or not is_io(error)
+        if not damaged:
+            raise StoreError(f"{path} cannot be opened: {error}") from error
+        return f"is damaged ({error})"
+    if checkpoint > journal_last:
+        return f"is at batch {checkpoint}, beyond the journal's last, {journal_last}"
+    return None
+
+
+def put_aside(path: Path) -> None:
+    """Renames a database and what belongs to it out of the way; nothing is deleted."""
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    number = 0
+    while (aside := path.with_name(f"{path.name}.aside-{stamp}-{number}")).exists():
+        number += 1
+    for suffix in ("-wal", "-shm", ""):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))

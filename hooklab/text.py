@@ -1,0 +1,69 @@
+"""Makes anything that came from outside safe to show.
+
+One place for the screen, the command line, the logs and exports. What leaves `clean` has no control byte, no
+escape sequence, no bidirectional or invisible formatting character and no lone surrogate. It may still be
+markup in the eyes of Textual: show it as `rich.text.Text` or with ``markup=False``.
+"""
+
+import re
+import unicodedata
+
+_MARKS = (
+    "[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u06d6-\u06dc"
+    "\u0e34-\u0e3a\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+)
+_MANY_MARKS = re.compile(f"({_MARKS}{{3}}){_MARKS}+")
+_INVISIBLE = re.compile(
+    "[\u180b-\u180d\u180f\ufe00-\ufe0f\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\U000e0100-\U000e01ef]"
+)
+MASK = "\u00b7" * 4
+
+
+def clean(value: str, limit: int | None = None) -> str:
+    """`value` as one line that can do nothing to a terminal, at most `limit` characters long.
+
+    C0 controls become their pictures (ESC is ``␛``), other spaces a space, whatever else cannot be printed
+    ``\ufffd``; invisible fillers go; of stacked combining marks three stay.
+    """
+    value = _cut(value, limit)
+    if value.isascii() and value.isprintable():
+        return value
+    if not value.isprintable():
+        value = "".join(char if char.isprintable() else _picture(char) for char in value)
+    return _MANY_MARKS.sub(r"\1", _INVISIBLE.sub("", value))
+
+
+def clean_lines(value: str, limit: int | None = None) -> str:
+    """Like `clean`, but line breaks stay and tabs become spaces: for pretty-printed bodies."""
+    value = _cut(value.replace("\t", "    "), limit)
+    return "\n".join(clean(line) for line in re.split(r"\r\n|\r|\n", value))
+
+
+def _cut(value: str, limit: int | None) -> str:
+    if limit is None or len(value) <= limit:
+        return value
+    return value[: limit - 1] + "…" if limit > 0 else ""
+
+
+def _picture(char: str) -> str:
+    code = ord(char)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    return " " if unicodedata.category(char) == "Zs" else "\ufffd"
+
+
+def mask_number(value: str | None) -> str:
+    """A phone number with its middle hidden: ``3519····4521``. Short ones keep their last two digits."""
+    if value is None:
+        return ""
+    shown = clean(value, 64)
+    if len(shown) >= 10:
+        return shown[:4] + MASK + shown[-4:]
+    return MASK + shown[-2:] if len(shown) > 4 else MASK
+
+
+def mask_token(url: str) -> str:
+    """A hook URL with its token hidden: ``http://host/hooks/••••``, a label kept."""
+    return re.sub(r"(/hooks/)[^/?#\s]+", r"\1" + "\u2022" * 4, url)

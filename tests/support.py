@@ -1,0 +1,194 @@
+"""What tests share: reports to send, a service in a process of its own, and a client that speaks raw HTTP."""
+
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+TOKEN = "test-token-0123456789"
+ORGANIZATION = "6f1a3c1e-52a4-4c43-9d8e-0c9a53d1b7aa"
+Report = dict[str, Any]
+
+
+def report(message_id: str | None = None, status: str = "DELIVERED", **fields: Any) -> Report:
+    """One documented element; `fields` replace or add."""
+    return {
+        "Msisdn": "351900000123",
+        "Status": status,
+        "MessageId": message_id or str(uuid.uuid4()),
+        "OrganizationId": ORGANIZATION,
+        "ReportDescription": {"PENDING": "Accepted by operator", "DELIVERED": "Delivered to handset"}.get(
+            status, "Absent subscriber"
+        ),
+        "ReportDateTime": "2026-11-22T09:31:02.120Z",
+        "TotalSegments": 1,
+        "CustomPayload": '{"order": 4711}',
+        **fields,
+    }
+
+
+def pair(seed: random.Random | None = None) -> list[Report]:
+    """The common PENDING and DELIVERED of one new message."""
+    message_id = str(uuid.UUID(int=seed.getrandbits(128), version=4)) if seed else str(uuid.uuid4())
+    return [
+        report(message_id, "PENDING", ReportDateTime="2026-11-22T09:31:00Z"),
+        report(message_id, "DELIVERED", ReportDateTime="2026-11-22T09:31:02Z"),
+    ]
+
+
+def body_of(reports: Sequence[Any]) -> bytes:
+    """A request body."""
+    return json.dumps(reports).encode()
+
+
+def hooklab(
+    *arguments: str | Path, data_dir: Path | None = None, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs one command to its end, with pipes and no terminal."""
+    command = [sys.executable, "-m", "hooklab", *map(str, arguments)]
+    if data_dir is not None:
+        command += ["--data-dir", str(data_dir)]
+    options.setdefault("timeout", 60)
+    options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run(command, capture_output=True, check=False, **options)
+
+
+def json_of(*arguments: str | Path, data_dir: Path) -> Any:
+    """What a command prints with `--json`, as one value."""
+    done = hooklab(*arguments, "--json", data_dir=data_dir)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def json_lines_of(*arguments: str | Path, data_dir: Path) -> list[Any]:
+    """What a command prints with `--json`, as a list."""
+    done = hooklab(*arguments, "--json", data_dir=data_dir)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+class RunningService:
+    """`hooklab serve` in a process of its own, on a free port; leaving the block stops it by SIGTERM."""
+
+    def __init__(self, data_dir: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+        self.data_dir = data_dir
+        self._options = options
+        self._environment = {**os.environ, **(environment or {})}
+        self.url = ""
+        self.port = 0
+        self.path = ""
+        self.stderr = b""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.terminate()
+
+    def start(self) -> None:
+        """Returns once the ready line is there."""
+        command = [sys.executable, "-m", "hooklab", "serve", "--data-dir", str(self.data_dir)]
+        if "--bind" not in self._options:
+            command += ["--bind", "127.0.0.1:0"]
+        if "--token" not in self._options:
+            command += ["--token", TOKEN]
+        self.process = subprocess.Popen(
+            [*command, *self._options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self._environment,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().decode()
+        if not line.startswith("hooklab: ready "):
+            _, self.stderr = self.process.communicate(timeout=20)
+            raise AssertionError(f"no ready line but {line!r}, {self.stderr!r}")
+        self.url = line.removeprefix("hooklab: ready ").strip()
+        place, _, self.path = self.url.removeprefix("http://").partition("/")
+        self.port = int(place.rpartition(":")[2])
+        self.path = "/" + self.path
+
+    def kill(self) -> None:
+        """SIGKILL, and waits for the end."""
+        self.process.kill()
+        self._collect()
+
+    def terminate(self) -> int:
+        """SIGTERM; gives the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        self._collect()
+        return self.process.returncode
+
+    def _collect(self) -> None:
+        _, self.stderr = self.process.communicate(timeout=20)
+
+    def post(self, body: bytes, label: str | None = None, **headers: str) -> tuple[int, bytes]:
+        """POSTs to the hook; gives code and text of the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("POST", self.path + (f"/{label}" if label else ""), body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def connect(self) -> socket.socket:
+        """A plain connection to the public port."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def stats(self) -> dict[str, Any]:
+        """`hooklab stats --json`."""
+        found: dict[str, Any] = json_of("stats", data_dir=self.data_dir)
+        return found
+
+    def settled(self, seconds: float = 20.0) -> dict[str, Any]:
+        """The counters once all is projected."""
+        ends = time.monotonic() + seconds
+        while (counters := self.admin("/status")[1])["lag"] or counters["queue_depth"]:
+            assert time.monotonic() < ends, "the projector does not catch up"
+        return counters
+
+    def admin(self, path: str) -> tuple[int, Any]:
+        """GETs a page of the admin socket; gives code and JSON."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(str(self.data_dir / "hooklab.sock"))
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            answer = read_to_end(client)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return int(head.split()[1]), json.loads(body)
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """All that the other side sends until it closes; a reset counts as an end."""
+    parts: list[bytes] = []
+    while True:
+        try:
+            part = connection.recv(65536)
+        except ConnectionResetError:
+            break
+        if not part:
+            break
+        parts.append(part)
+    return b"".join(parts)
+
+
+def conserved(counters: dict[str, Any]) -> bool:
+    """The conservation law of the design's section 4."""
+    known = counters["reports"] + counters["repeats"] + counters["quarantined"] - counters["malformed"]
+    return bool(counters["elements"] == known)
