@@ -106,11 +106,13 @@ class LatencyHistogram:
 
     def _turn(self) -> None:
         now = self._clock()
-        if now >= self._turn_at or now < self._turn_at - MINUTE:  # the clock may be set back
+        set_back = now < self._turn_at - MINUTE
+        if now >= self._turn_at or set_back:
             stale = now >= self._turn_at + MINUTE
             self._previous = [0] * self._BUCKETS if stale else self._current
             self._current = [0] * self._BUCKETS
-            self._turn_at = now + MINUTE
+            # Not from now: whoever asks rarely would see an answer for nearly three minutes.
+            self._turn_at = now + MINUTE if stale or set_back else self._turn_at + MINUTE
 
 
 def with_service(counters: Counters, status: ServiceStatus | None) -> Counters:

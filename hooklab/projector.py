@@ -183,7 +183,9 @@ class Projector:
     async def _project_without_poison(self, batch: JudgedBatch, error: Exception) -> None:
         reason = _internal(error)
         log.error("batch %d: %s; what causes it goes to quarantine", batch.sequence, reason)
-        raws = await self._raws_of(batch)
+        stored = await self._journal.get(batch.sequence)
+        assert stored is not None
+        raws = dict(enumerate(Elements(stored.body, self._max_elements).raws)) if batch.judged else {}
         poison = await self._poison_in(batch, batch.judged, raws)
         for bad in (poison, batch.judged):  # none to blame alone: all of them
             try:
@@ -193,7 +195,7 @@ class Projector:
                     raise
             else:
                 return
-        whole = Quarantined(0, b"".join(raws.values()), reason, batch.elements)
+        whole = Quarantined(0, stored.body, reason, batch.elements)
         await self._store.project([msgspec.structs.replace(batch, judged=[], quarantined=[whole])])
 
     async def _poison_in(
@@ -217,13 +219,6 @@ class Projector:
             *await self._poison_in(batch, suspects[:half], raws),
             *await self._poison_in(batch, suspects[half:], raws),
         ]
-
-    async def _raws_of(self, batch: JudgedBatch) -> dict[int, bytes]:
-        stored = await self._journal.get(batch.sequence)
-        assert stored is not None
-        if not batch.judged:
-            return {0: stored.body}
-        return dict(enumerate(Elements(stored.body, self._max_elements).raws))
 
 
 def _whole(batch: JournalBatch, reason: str) -> JudgedBatch:

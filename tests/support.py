@@ -159,9 +159,11 @@ class RunningService:
     def settled(self, seconds: float = 20.0) -> dict[str, Any]:
         """The counters once all is projected."""
         ends = time.monotonic() + seconds
-        while (counters := self.admin("/status")[1])["lag"] or counters["queue_depth"]:
+        while True:
+            counters: dict[str, Any] = self.admin("/status")[1]
+            if not counters["lag"] and not counters["queue_depth"]:
+                return counters
             assert time.monotonic() < ends, "the projector does not catch up"
-        return counters
 
     def admin(self, path: str) -> tuple[int, Any]:
         """GETs a page of the admin socket; gives code and JSON."""

@@ -128,9 +128,10 @@ class SqliteStore:
         }
         reports = await fetch_for(
             self._connection,
-            "SELECT message, digest FROM reports WHERE (message, digest) IN (",
+            # CROSS JOIN: the values first, each looked up; SQLite would scan for `(a, b) IN (VALUES …)`.
+            "SELECT message, digest FROM (",
             list(keys),
-            ")",
+            ") AS v CROSS JOIN reports ON message = v.column1 AND digest = v.column2",
         )
         [(last,)] = await self._fetch("SELECT coalesce(max(id), 0) FROM messages")
         return Held(

@@ -1,0 +1,294 @@
+"""The projector: exactly once whatever stops it, the same rows however chunks fall, and nothing that poisons it."""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import body_of, pair, report
+from test_store import MemoryJournal, _life
+
+from hooklab import projector as projector_module
+from hooklab.database import put_rows
+from hooklab.journal.base import JournalUnavailable
+from hooklab.projector import Projector
+from hooklab.store import sqlite as store_module
+from hooklab.store.fold import JudgedBatch
+from hooklab.store.fold import fold as plain_fold
+from hooklab.store.sqlite import SqliteStore
+from hooklab.wire import Elements
+
+
+def rows_of(path: Path) -> dict[str, list[Any]]:
+    """Every row of every table."""
+    with sqlite3.connect(path) as plain:
+        names = [name for (name,) in plain.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        found = {name: sorted(plain.execute(f"SELECT * FROM {name}"), key=repr) for name in names}
+    plain.close()
+    return found
+
+
+def journal_of_many(seed: int) -> MemoryJournal:
+    """Some 60 batches: lives in pieces, retries, duplicates, misfits, malformed bodies and a long array."""
+    chance = random.Random(seed)
+    journal = MemoryJournal()
+    lives = [one for _ in range(60) for one in _life(chance)]
+    bodies: list[bytes] = []
+    while lives:
+        size = chance.choice((1, 2, 5, 12))
+        elements: list[Any] = [*lives[:size], *chance.sample(lives, min(len(lives), chance.choice((0, 0, 2))))]
+        lives = lives[size:]
+        if chance.random() < 0.2:
+            elements.insert(chance.randrange(len(elements) + 1), {"MessageId": 1})
+        bodies.append(body_of(elements))
+        journal.add(bodies[-1], chance.choice((None, "delivered", "pending")))
+        if chance.random() < 0.2:
+            journal.add(chance.choice(bodies))
+        if chance.random() < 0.1:
+            journal.add(chance.choice((b"{}", b"no")), malformed=True)
+    journal.add(body_of([report() for _ in range(60)]))
+    return journal
+
+
+async def project(journal: MemoryJournal, path: Path, **options: Any) -> None:
+    store = await SqliteStore.open(path)
+    try:
+        await Projector(journal, store, assumed=UTC, max_elements=50, **options).catch_up()
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_rows_do_not_depend_on_how_chunks_fall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Chunks of one batch, of a few elements and of everything give equal tables, row by row."""
+    journal = journal_of_many(seed)
+    found = []
+    for size in (1, 7, 100_000):
+        monkeypatch.setattr(projector_module, "_CHUNK_ELEMENTS", size)
+        path = tmp_path / f"store-{size}.db"
+        await project(journal, path)
+        found.append(rows_of(path))
+    assert found[0] == found[1] == found[2]
+    assert found[0]["totals"][0][1] == len(journal.batches)
+
+
+async def test_a_stop_between_any_two_statements_counts_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An abort after each statement of a chunk in turn, then going on from the checkpoint, gives the same rows."""
+    journal = journal_of_many(4)
+    monkeypatch.setattr(projector_module, "_CHUNK_ELEMENTS", 40)
+    await project(journal, tmp_path / "whole.db")
+    whole = rows_of(tmp_path / "whole.db")
+    statements = 0
+    abort_at = 0
+    fetch = SqliteStore._fetch
+    slices = put_rows
+
+    def count() -> None:
+        nonlocal statements
+        statements += 1
+        if statements == abort_at:
+            raise KeyError("stopped here")
+
+    async def fetch_or_abort(self: SqliteStore, sql: str, values: Any = ()) -> list[Any]:
+        found = await fetch(self, sql, values)
+        if sql != "ROLLBACK":
+            count()
+        return found
+
+    async def put_or_abort(*arguments: Any) -> None:
+        await slices(*arguments)
+        count()
+
+    monkeypatch.setattr(SqliteStore, "_fetch", fetch_or_abort)
+    monkeypatch.setattr(store_module, "put_rows", put_or_abort)
+    path = tmp_path / "aborted.db"
+    done = False
+    aborts = reached = 0
+    while not done:
+        abort_at += 1
+        statements = abort_at  # beyond it: this look at the checkpoint is not to be aborted
+        store = await SqliteStore.open(path)
+        if (checkpoint := await store.checkpoint()) > reached:
+            reached, abort_at = checkpoint, 1
+        statements = 0
+        try:
+            # Straight at the store: the projector would take this for poison.
+            done = await _project_plainly(journal, store)
+        except KeyError:
+            aborts += 1
+            if store._connection.in_transaction:
+                await store._connection.rollback()
+        finally:
+            await store.close()
+    assert aborts > 60
+    assert rows_of(path) == whole
+
+
+async def _project_plainly(journal: MemoryJournal, store: SqliteStore) -> bool:
+    judge = Projector(journal, store, assumed=UTC, max_elements=50)
+    chunk: list[JudgedBatch] = []
+    for batch in await journal.read(await store.checkpoint(), 0):
+        chunk.append(await judge._judge(batch))
+        if sum(one.elements for one in chunk) > 40:
+            await store.project(chunk)
+            chunk = []
+    if chunk:
+        await store.project(chunk)
+    return True
+
+
+class _Poisoned(Elements):
+    """Elements whose third one makes the judge fail, as an unforeseen value might."""
+
+    def __getitem__(self, index: Any) -> Any:
+        if index == 2:
+            raise ZeroDivisionError
+        return super().__getitem__(index)
+
+
+async def test_an_element_that_breaks_the_judge_is_quarantined_alone(tmp_path: Path) -> None:
+    """Its neighbours are stored, the reason begins with `internal:`, and projection goes on."""
+    journal = MemoryJournal()
+    journal.add(body_of([*pair(), *pair()]))
+    journal.add(body_of(pair()))
+    path = tmp_path / "store.db"
+    await project(journal, path, split=_Poisoned)
+    rows = rows_of(path)
+    [(row_id, reason, elements, count, raw)] = rows["quarantine"]
+    assert reason.startswith("internal: ZeroDivisionError")
+    assert (row_id, elements, count) == (1 << 22 | 2, 1, 1)
+    assert b'"PENDING"' in raw
+    assert len(rows["reports"]) == 5
+    assert rows["totals"][0][1] == 2
+
+
+def _breaks_on(*bad: str) -> Callable[..., Any]:
+    """A fold that fails while all of the messages `bad` are in one chunk."""
+    real = plain_fold
+    wanted = {one.replace("-", "") for one in bad}
+
+    def fold(batches: Any, held: Any) -> Any:
+        present = {one.report.message_id.hex() for batch in batches for one in batch.judged}
+        if wanted <= present:
+            raise OverflowError("Python int too large to convert to SQLite INTEGER")
+        return real(batches, held)
+
+    return fold
+
+
+async def test_an_element_that_cannot_be_written_is_found_and_quarantined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chunk is halved down to the batch and the element; everything else is stored as if it had not been."""
+    journal = MemoryJournal()
+    poison = report()
+    for number in range(12):
+        elements = [*pair(), *pair(), *pair()]
+        if number == 7:
+            elements.insert(3, poison)
+        journal.add(body_of(elements))
+    monkeypatch.setattr(store_module, "fold", _breaks_on(poison["MessageId"]))
+    path = tmp_path / "store.db"
+    await project(journal, path)
+    rows = rows_of(path)
+    [(row_id, reason, *_, raw)] = rows["quarantine"]
+    assert row_id == 8 << 22 | 3
+    assert reason.startswith("internal: OverflowError")
+    assert poison["MessageId"].encode() in raw
+    assert len(rows["reports"]) == 72
+    assert rows["totals"][0][1] == 12
+    assert [row[0] for row in rows["batches"]] == sorted(range(1, 13), key=lambda at: repr((at,)))
+
+
+async def test_elements_that_fail_only_together_are_quarantined_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no single element is to blame, the batch's elements go to quarantine and projection goes on."""
+    journal = MemoryJournal()
+    both = [report(), report()]
+    journal.add(body_of(both))
+    journal.add(body_of(pair()))
+    monkeypatch.setattr(store_module, "fold", _breaks_on(*(one["MessageId"] for one in both)))
+    path = tmp_path / "store.db"
+    await project(journal, path)
+    rows = rows_of(path)
+    assert len(rows["quarantine"]) == 2
+    assert len(rows["reports"]) == 2
+
+
+async def test_a_batch_that_cannot_be_written_in_any_part_is_kept_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even then one row of quarantine counts for its elements, and the next batch is projected."""
+    journal = MemoryJournal()
+    journal.add(body_of(pair()))
+    journal.add(body_of(pair()))
+    real = plain_fold
+
+    def fold(batches: Any, held: Any) -> Any:
+        if any(batch.sequence == 1 and len(batch.quarantined) != 1 for batch in batches):
+            raise ValueError
+        return real(batches, held)
+
+    monkeypatch.setattr(store_module, "fold", fold)
+    path = tmp_path / "store.db"
+    await project(journal, path)
+    rows = rows_of(path)
+    [(_, reason, elements, _, raw)] = rows["quarantine"]
+    assert (reason[:20], elements) == ("internal: ValueError", 2)
+    assert raw == journal.batches[0].body
+    assert len(rows["reports"]) == 2
+
+
+async def test_a_disk_that_fails_is_waited_for_and_not_taken_for_poison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I/O errors of either file delay projection; nothing is quarantined, nothing skipped."""
+    monkeypatch.setattr(projector_module, "_RETRY_SECONDS", 0.001)
+    journal = MemoryJournal()
+    journal.add(body_of(pair()))
+    store = await SqliteStore.open(tmp_path / "store.db")
+    failures = [sqlite3.OperationalError("database or disk is full"), OSError(5, "I/O"), JournalUnavailable("fsync")]
+    real = store.project
+
+    async def project_or_fail(batches: Any, *, keep: bool = True) -> None:
+        if failures:
+            raise failures.pop()
+        await real(batches, keep=keep)
+
+    monkeypatch.setattr(store, "project", project_or_fail)
+    running = Projector(journal, store, assumed=UTC, max_elements=50)
+    task = asyncio.create_task(running.run())
+    async with asyncio.timeout(10):
+        while await store.checkpoint() < 1:  # noqa: ASYNC110  a state of the file, nothing to await
+            await asyncio.sleep(0)
+    running.finish(5)
+    await task
+    await store.close()
+    rows = rows_of(tmp_path / "store.db")
+    assert (failures, rows["quarantine"], len(rows["reports"])) == ([], [], 2)
+
+
+async def test_finish_projects_what_is_there_and_no_longer_than_asked(tmp_path: Path) -> None:
+    """With time it ends when all is projected; without, it ends at once and the rest waits for the next start."""
+    journal = journal_of_many(5)
+    store = await SqliteStore.open(tmp_path / "store.db")
+    hurried = Projector(journal, store, assumed=UTC, max_elements=50)
+    hurried.finish(0)
+    await hurried.run()
+    assert await store.checkpoint() == 0
+    patient = Projector(journal, store, assumed=UTC, max_elements=50)
+    task = asyncio.create_task(patient.run())
+    await asyncio.sleep(0)
+    patient.finish(30)
+    await task
+    assert await store.checkpoint() == len(journal.batches)
+    await store.close()
