@@ -34,8 +34,8 @@ from hooklab.times import Clock, zone
 log = logging.getLogger("hooklab.service")
 
 _DRAIN_SECONDS: Final = 3
-_PROJECT_SECONDS: Final = 5.0
-_CLOSE_SECONDS: Final = 1.5
+_PROJECT_SECONDS: Final = 4.5
+_CLOSE_SECONDS: Final = 1.0
 _BACKLOG: Final = 1024
 
 
@@ -243,7 +243,7 @@ async def _tick(*servers: uvicorn.Server) -> None:
 async def _end_projecting(projector: Projector, task: "asyncio.Task[None]") -> None:
     projector.finish(_PROJECT_SECONDS)
     if not task.done():
-        await asyncio.wait({task}, timeout=_PROJECT_SECONDS + 1)
+        await asyncio.wait({task}, timeout=_PROJECT_SECONDS + 0.5)
 
 
 async def _close_in_time(journal: SqliteJournal) -> None:

@@ -39,14 +39,17 @@ def serve(given: argparse.Namespace, settings: Settings) -> int:
     """The receiver without a screen, until SIGTERM or SIGINT."""
     del given
     _log_to(logging.StreamHandler())
-    _warn(settings)
+
+    def ready(service: Service) -> None:
+        _warn(settings)
+        _announce(service)
 
     async def main() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await run_service(settings, clock, stop, _announce)
+        await run_service(settings, clock, stop, ready)
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -66,12 +69,12 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     folder.prepare()
     # The screen draws on stderr: nothing else may write there meanwhile.
     _log_to(logging.FileHandler(_private(folder.log)))
-    _warn(settings)
     thread = ServiceThread(settings, clock)
     try:
         service = thread.start()
         try:
-            show_screen(folder, clock, service)
+            _warn(settings)
+            show_screen(folder, clock, service, thread)
         finally:
             thread.stop()
     except ServiceError as error:

@@ -1,0 +1,95 @@
+"""The keys, the marks and the words."""
+
+from typing import ClassVar, Final
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from hooklab.tui.cells import EMPTY, Line, Piece, fit, line, wrap
+from hooklab.tui.widgets.keys import Keys
+from hooklab.tui.widgets.lines import ScrollLines
+
+_KEYS: Final = (
+    ("j k ↓ ↑", "one line down, up"),
+    ("PgDn PgUp", "one screen down, up"),
+    ("g G", "the newest (and follow it), the oldest loaded"),
+    ("enter", "open the message: its facts and every arrival"),
+    ("esc", "back"),
+    ("m", "show phone numbers whole, or mask them again"),
+    ("y Y", "on the empty start: copy the curl line, the JSON"),
+    ("q ctrl+c", "quit; where this window runs the service it asks first"),
+)
+_MARKS: Final = (
+    ("✔", "good", "delivered: the final report says so"),
+    ("✖", "bad", "not_delivered: the final report says so, and why"),
+    ("…", "wait", "pending: no final report yet"),
+    ("↻", "quiet", "a report came more than once; it counts once"),
+    ("⚑", "warn", "needs a look: stuck, conflict, or a label that names another state"),
+    ("●", "good", "well: reports are taken and safe on disk"),
+    ("▲", "warn", "something is wrong; the line below says what"),
+    ("○", "quiet", "no service runs on this data folder"),
+)
+_WORDS: Final = (
+    ("batch", "one HTTP POST of the provider"),
+    ("report", "one element of a batch: one status of one message"),
+    ("message", "one SMS, known by its MessageId"),
+    ("repeats", "arrivals of a report that was known; a retry of a batch, or a duplicate"),
+    ("late", "a PENDING that came in a later batch than the final; changes nothing"),
+    ("stuck", "pending, and nothing new for longer than stuck_after (24 h unless set)"),
+    ("conflicts", "messages with both kinds of final; the later reported time decides"),
+    ("quarantined", "received, but not understood; kept whole: hooklab quarantine list"),
+    ("refused", "requests that were not answered 200 since the service started"),
+    ("lag", "batches on disk that are not in these figures yet"),
+    ("p50 p99", "half, 99 of 100 answers of the last minutes were given within this time"),
+    ("seg, came", "segments of the SMS; arrivals of its reports, repeats included"),
+)
+
+
+def help_lines(width: int) -> list[Line]:
+    """The whole help in lines."""
+    lines: list[Line] = []
+    for title, rows in (
+        ("keys", [(key, "accent", does) for key, does in _KEYS]),
+        ("marks", list(_MARKS)),
+        ("words", [(word, "strong", means) for word, means in _WORDS]),
+    ):
+        lines += [line(Piece(f"  {title}", "accent")), *_rows(rows, width), EMPTY]
+    lines.append(line(Piece("  times are UTC", "quiet")))
+    return lines
+
+
+def _rows(rows: list[tuple[str, str, str]], width: int) -> list[Line]:
+    made = []
+    for name, role, means in rows:
+        first, *more = wrap(means, width - 18)
+        made.append(line("    ", Piece(fit(name, 12), role), " ", first))
+        made += [line(" " * 17, text) for text in more]
+    return made
+
+
+class HelpScreen(Screen[None]):
+    """Help, scrolled like everything else."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,backspace,question_mark,q", "app.pop_screen", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """One text and the way back."""
+        yield ScrollLines(id="help")
+        yield Keys((("esc", "back"), ("j k", "scroll")))
+
+    def on_mount(self) -> None:
+        """Keys scroll the text."""
+        self.query_one("#help", ScrollLines).focus()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Another width wraps elsewhere, once the layout is done."""
+        self.call_after_refresh(self._fill)
+
+    def _fill(self) -> None:
+        body = self.query_one("#help", ScrollLines)
+        body.show(help_lines(body.size.width))
+        self.query_one(Keys).show("help")

@@ -1,0 +1,146 @@
+"""One message and its history as lines. Pure."""
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Final
+
+from rich.cells import cell_len
+
+from hooklab.store.base import MessageDetail, MessageRow, TimelineEntry
+from hooklab.text import clean
+from hooklab.tui.cells import EMPTY, Line, Piece, cut, fit, line, wrap
+from hooklab.tui.format import (
+    FLAGS,
+    NOTHING,
+    full_stamp,
+    gap,
+    kind_piece,
+    phone,
+    pretty_payload,
+    sentences,
+    stamp,
+    state_piece,
+)
+
+_FIRST: Final = 100
+_LAST: Final = 400
+_NAMES: Final = 16
+_PAYLOAD_LINES: Final = 60
+
+
+def message_lines(detail: MessageDetail, width: int, *, revealed: bool) -> list[Line]:
+    """All that is known of a message: its facts, then each arrival."""
+    lines = [_rule(f"message {clean(detail.message.message_id, 64)}", width)]
+    lines += _facts(detail.message, width, revealed=revealed)
+    count = len(detail.timeline)
+    lines += [EMPTY, _rule(f"{count:,} arrival{'' if count == 1 else 's'}, in order", width)]
+    lines += _arrivals(detail, width)
+    return lines
+
+
+def _rule(title: str, width: int) -> Line:
+    text = cut(f" {title} ", max(width - 4, 0))
+    return line(Piece(" ──", "rule"), Piece(text, "accent"), Piece("─" * (width - 4 - len(text)), "rule"))
+
+
+def _facts(row: MessageRow, width: int, *, revealed: bool) -> Iterator[Line]:
+    room = max(width - _NAMES - 4, 8)
+    yield _fact("state", [state_piece(row.state)])
+    yield from _flags(row, room)
+    number = phone(row.msisdn, revealed=revealed)
+    hint = "" if revealed or not row.msisdn else "   m shows it"
+    yield _fact("number", [Piece(cut(number, room) or NOTHING), Piece(hint, "quiet")])
+    yield from _text_fact("description", row.description, room)
+    yield from _text_fact("organization", row.organization_id, room)
+    yield _fact("segments", [Piece(NOTHING if row.total_segments is None else f"{row.total_segments:,}")])
+    if row.final_at is not None:
+        yield _fact("final at", [Piece(full_stamp(row.final_at)), Piece("   as reported", "quiet")])
+    elif row.state != "PENDING":
+        yield _fact("final at", [Piece("its reported time cannot be read", "quiet")])
+    yield _fact("first received", [Piece(full_stamp(row.first_received_at))])
+    payload = pretty_payload(row.custom_payload) if row.custom_payload else [NOTHING]
+    yield from _block("custom payload", payload, room)
+
+
+def _flags(row: MessageRow, room: int) -> Iterator[Line]:
+    for at, flag in enumerate(row.flags):
+        mark, words = FLAGS.get(flag, (" ", "a flag that this version has no words for"))
+        name = Piece(f"{mark} {fit(clean(flag, 30), 16)}", "warn" if mark == "⚑" else "")
+        first, *more = wrap(words, room - 18) if room >= 50 else ["", *wrap(words, room)]
+        yield _fact("" if at else "flags", [name, Piece(first, "quiet")])
+        indent = " " * 18 if room >= 50 else ""
+        yield from (_fact("", [Piece(indent + text, "quiet")]) for text in more)
+
+
+def _fact(name: str, pieces: Iterable[Piece]) -> Line:
+    return line("   ", Piece(fit(name, _NAMES), "quiet"), *pieces)
+
+
+def _text_fact(name: str, value: str | None, room: int) -> Iterator[Line]:
+    yield from _block(name, [clean(value, 4_000)] if value else [NOTHING], room)
+
+
+def _block(name: str, texts: Iterable[str], room: int) -> Iterator[Line]:
+    lines = [part for text in texts for part in _indented(text, room)]
+    for at, text in enumerate(lines[:_PAYLOAD_LINES]):
+        yield _fact("" if at else name, [Piece(text)])
+    if len(lines) > _PAYLOAD_LINES:
+        more = f"… {len(lines) - _PAYLOAD_LINES:,} more lines: hooklab show prints all"
+        yield _fact("", [Piece(more, "quiet")])
+
+
+def _indented(text: str, room: int) -> list[str]:
+    """Wraps without losing the indent of pretty-printed JSON."""
+    bare = text.lstrip(" ")
+    indent = " " * min(len(text) - len(bare), room // 2)
+    return [indent + part for part in wrap(bare, room - len(indent))]
+
+
+def _arrivals(detail: MessageDetail, width: int) -> Iterator[Line]:
+    timeline = detail.timeline
+    told = sentences(timeline, detail.message.state)
+    gaps = ["", *(_gap(one, other) for one, other in pairwise(timeline))]
+    entries = list(zip(timeline, gaps, told, strict=True))
+    hidden = len(entries) - _FIRST - _LAST
+    if hidden <= 0:
+        for entry in entries:
+            yield from _arrival(*entry, width)
+        return
+    for entry in entries[:_FIRST]:
+        yield from _arrival(*entry, width)
+    yield line(Piece(f"   … {hidden:,} more arrivals between: hooklab show prints all", "quiet"))
+    for entry in entries[-_LAST:]:
+        yield from _arrival(*entry, width)
+
+
+def _gap(one: TimelineEntry, other: TimelineEntry) -> str:
+    return "same batch" if one.batch == other.batch else gap(one.received_at, other.received_at)
+
+
+def _arrival(entry: TimelineEntry, after: str, told: str, width: int) -> Iterator[Line]:
+    """Three lines: when and what; what that means; where it came from."""
+    tight = width < 66
+    indent = "   " if tight else " " * 24
+    kind = kind_piece(entry)
+    room = max(width - len(indent) - 1, 8)
+    if tight:
+        yield line(f" {stamp(entry.received_at)} ", Piece(after, "quiet"))
+        yield line(indent, kind, Piece(f" {clean(entry.status, 20)}", "quiet"))
+    else:
+        said = clean(entry.status, 20)
+        status = Piece((fit(said, 13) if width >= 100 else cut(said, 13)) + "  ", "quiet")
+        words = cut(clean(entry.description or NOTHING, 800), room - 15 - cell_len(status.text))
+        yield line(f"   {stamp(entry.received_at)}  ", Piece(fit(kind.text, 15), kind.role), status, words)
+    first, *more = wrap(told, room)
+    margin = indent if tight else f"   {fit(after, 19, right=True)}  "
+    yield line(Piece(margin, "quiet"), first)
+    for text in more:
+        yield line(indent, text)
+    for text in wrap(_origin(entry), room):
+        yield line(indent, Piece(text, "quiet"))
+
+
+def _origin(entry: TimelineEntry) -> str:
+    reported = "no reported time" if entry.reported_at is None else f"reported {clean(entry.reported_at, 64)}"
+    label = "" if entry.label is None else f" · label {clean(entry.label, 64)}"
+    return f"{reported} · batch {entry.batch:,}, element {entry.index:,}{label}"

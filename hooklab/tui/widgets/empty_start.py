@@ -1,0 +1,85 @@
+"""What is shown before the first message: where to point the provider, and how to try it now."""
+
+import re
+from typing import Final
+
+from rich.cells import cell_len
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from hooklab.snippets import curl_line, sms_webhooks
+from hooklab.text import clean, clean_lines
+from hooklab.tui.cells import wrap
+
+_STEPS: Final = (
+    "1  Try it: paste the curl line into another terminal.",
+    "2  Put the smsWebhooks JSON into the request with which you send an SMS.",
+    "3  Send one: its PENDING and its final report appear as they arrive.",
+)
+
+
+def wrap_shell(command: str, width: int) -> str:
+    """A command in lines of at most `width` cells, broken after the commas of its JSON where that fits: there a
+    line break does not change what the shell sends, even if a terminal copies it.
+    """
+    lines: list[str] = []
+    current = ""
+    for part in _parts(command):
+        if current and cell_len(current) + cell_len(part.rstrip()) > width:
+            lines.append(current.rstrip())
+            current = ""
+        current += part
+        while cell_len(current.rstrip()) > width:
+            first = wrap(current.replace(" ", "\xa0"), width)[0].replace("\xa0", " ")
+            lines.append(first)
+            current = current[len(first) :]
+    return "\n".join([*lines, current])
+
+
+def _parts(command: str) -> list[str]:
+    """Cuts where JSON lets a line break stand: after the opening brace, after commas, before the closing brace."""
+    return re.split(r"""(?<='\[\{)|(?<=", )|(?=\}\]')""", command)
+
+
+class EmptyStart(VerticalScroll):
+    """The one place that shows the token in clear: without it nothing could be pasted."""
+
+    def __init__(self) -> None:
+        super().__init__(id="empty")
+        self._url: str | None = None
+        self._shown: tuple[str | None, int] | None = None
+
+    def compose(self) -> ComposeResult:
+        """Titles, and what can be selected with the mouse."""
+        yield Static("No message yet. Reports are taken at", classes="title", markup=False)
+        yield Static("", id="empty-url", markup=False)
+        yield Static("Send a sample report to yourself (y copies the line)", classes="title", markup=False)
+        yield Static("", id="empty-curl", markup=False)
+        yield Static("Next", classes="title", markup=False)
+        yield Static("\n".join(_STEPS), id="empty-steps", markup=False)
+        yield Static("For the Arpoone request (Y copies it)", classes="title", markup=False)
+        yield Static("", id="empty-snippet", markup=False)
+
+    def show(self, hook_url: str | None) -> None:
+        """Fills in the hook URL."""
+        self._url = hook_url
+        width = self.size.width - 4
+        if self._shown == (hook_url, width) or width < 1:
+            return
+        self._shown = (hook_url, width)
+        if hook_url is None:
+            self._fill("no hook URL is known: start the service with `hooklab serve`", "", "")
+            return
+        url = clean(hook_url)
+        self._fill(url, wrap_shell(curl_line(url), width), clean_lines(sms_webhooks(url)))
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Another width wraps elsewhere."""
+        self.show(self._url)
+
+    def _fill(self, url: str, curl: str, snippet: str) -> None:
+        for name, text in (("url", url), ("curl", curl), ("snippet", snippet)):
+            self.query_one(f"#empty-{name}", Static).update(Content(text))

@@ -1,0 +1,176 @@
+"""The timeline of one message, and text from outside wherever it is shown."""
+
+import re
+
+import pytest
+from msgspec.structs import replace
+from tui_fakes import FakeClock, FakeMonitor, entry, message_id, row, status
+from tui_stage import Stage, many, stage, story
+
+from hooklab.monitor import MonitorError
+from hooklab.store.base import MessageDetail
+from hooklab.tui.screens.messages import MessagesScreen
+from hooklab.tui.screens.timeline import TimelineScreen
+
+HOSTILE = {
+    "markup": "[/] [bold]x[/bold] [@click=app.quit]y[/]",
+    "escape": "\x1b[2J\x1b]0;title\x07",
+    "osc52": "\x1b]52;c;ZXZpbA==\x07",
+    "c1": "\x9b31m\x90q\x9c\x85",
+    "bidi": "\u202egnp.exe\u2066\u2069\u200f",
+    "zero-width": "a\u200bb\u200d\ufeffc\u2060",
+    "wide": "日本語テスト" * 30 + "👍🏽🇵🇹",
+    "combining": "e" + "\u0301" * 300 + "\u0301a",
+    "long": "x" * 65_536,
+    "control": "a\x00b\nc\rd\te\x7f",
+    "surrogate": "\ud800 lone",
+}
+
+# the timeline
+
+
+async def test_enter_opens_the_timeline_with_every_kind_in_words() -> None:
+    """The facts of the message and a sentence for each arrival are shown; Esc goes back to the list."""
+    async with stage(story(), (120, 70)) as on:
+        await on.press("enter")
+        text = re.sub(r"\s+", " ", on.text())
+        for said in (
+            f"message {message_id(3)}",
+            "✔ delivered",
+            "both kinds of final came",
+            "a PENDING came after the final",
+            "a report came more than once",
+            "nothing new for too long",
+            "another state than the report",
+            "3519····0003",
+            "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+            "2026-11-23 12:04:20.000 UTC",
+            '"price": 1.50',
+            "first heard of",
+            "the same report again, in a retry of batch 1; changes nothing",
+            "NOT_DELIVERED: the first final, overruled",
+            'The URL\'s label says "delivered"',
+            "came after the final",
+            "NOT_DELIVERED again",
+            "a second final of the other kind: conflict; by reported time this one decides",
+            "the same report again, in another batch (first in batch 6); changes nothing",
+            "no words for",
+            "? novel",
+            "+10 s",
+            "reported 2026-11-23T12:09:00Z · batch 7, element 3",
+        ):
+            assert said in text, said
+        await on.press("escape")
+        assert isinstance(on.app.screen, MessagesScreen)
+
+
+async def test_the_timeline_is_live() -> None:
+    """An arrival that comes while the timeline is open appears on it."""
+    monitor = story()
+    async with stage(monitor, (120, 70)) as on:
+        await on.press("enter")
+        old = monitor.details[message_id(3)]
+        newer = entry("duplicate", 99, description="fresh from the wire")
+        monitor.details[message_id(3)] = MessageDetail(message=old.message, timeline=[*old.timeline, newer])
+        monitor.revision += 1
+        await on.tick()
+        assert "fresh from the wire" in on.text()
+        assert "9 arrivals" in on.text()
+
+
+async def test_the_timeline_scrolls_and_reveals() -> None:
+    """At 80x24 the last arrival is reached by keys, and `m` shows the number here too."""
+    async with stage(story()) as on:
+        await on.press("enter")
+        await on.press("m")
+        assert "351913000003" in on.text()
+        await on.press("G")
+        assert "? novel" in on.text()
+        await on.press("g")
+        assert f"message {message_id(3)}" in on.text()
+
+
+async def test_a_message_that_is_gone_says_so() -> None:
+    """A message that was forgotten meanwhile is not an empty screen."""
+    async with stage() as on:
+        await on.press("enter")
+        assert "This message is not in the store" in on.text()
+
+
+async def test_ten_thousand_arrivals_stay_within_bounds() -> None:
+    """Of a very long history the first and the last are shown, and how many are between."""
+    monitor = many(1)
+    timeline = [entry("pending", 1), *(entry("retry", number) for number in range(2, 10_001))]
+    monitor.details[message_id(1)] = MessageDetail(message=monitor.rows[0], timeline=timeline)
+    async with stage(monitor) as on:
+        await on.press("enter")
+        assert "10,000 arrivals" in on.text() or await _found_below(on, "10,000 arrivals")
+        await on.press("G")
+        assert "batch 10,000" in on.text()
+        assert await _found_above(on, "9,500 more arrivals between")
+
+
+async def _found_below(on: Stage, text: str) -> bool:
+    await on.press("pagedown")
+    return text in on.text()
+
+
+async def _found_above(on: Stage, text: str) -> bool:
+    for _ in range(200):
+        if text in on.text():
+            return True
+        await on.press("pageup")
+    return False
+
+
+# whatever comes from outside
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 50)])
+async def test_hostile_text_is_harmless_everywhere(name: str, size: tuple[int, int]) -> None:
+    """In every text field, masked or not, it crashes nothing, no control byte is drawn, every line fits."""
+    text = HOSTILE[name]
+    bad = row(
+        1,
+        message_id=text,
+        state=text,
+        flags=[text, "stuck"],
+        description=text,
+        organization_id=text,
+        msisdn=text,
+        custom_payload=text,
+    )
+    arrival = entry(text, 1, status=text, reported_at=text, label=text, description=text)
+    monitor = FakeMonitor(FakeClock(), [bad])
+    monitor.details[text] = MessageDetail(message=bad, timeline=[arrival, replace(arrival, kind="final")])
+    monitor.service = status(problem=text)
+    async with stage(monitor, size) as on:
+        _harmless(on)
+        await on.press("m")
+        _harmless(on)
+        await on.press("enter")
+        assert isinstance(on.app.screen, TimelineScreen)
+        for key in ("g", "pagedown", "pagedown", "G"):
+            await on.press(key)
+            _harmless(on)
+
+
+async def test_hostile_text_in_a_failure_is_harmless() -> None:
+    """The words of a failing monitor and the hook URL are outside text as well."""
+    monitor = FakeMonitor(FakeClock())
+    monitor.service = status(hook_url="http://x/hooks/[/]\x1b]52;c;A\x07\u202e")
+    async with stage(monitor) as on:
+        _harmless(on)
+        monitor.failure = MonitorError("".join(HOSTILE.values()))
+        await on.tick()
+        _harmless(on)
+
+
+def _harmless(on: Stage) -> None:
+    width = on.app.size.width
+    for strip in on.app.screen._compositor.render_strips():
+        assert strip.cell_length == width
+        for segment in strip:
+            assert not segment.control
+            assert all(char.isprintable() for char in segment.text), ascii(segment.text)

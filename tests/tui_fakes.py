@@ -1,0 +1,167 @@
+"""A monitor without a store, for the tests of the screen."""
+
+import asyncio
+
+from hooklab.metrics import Counters, ServiceStatus, Snapshot
+from hooklab.monitor import MonitorError
+from hooklab.store.base import (
+    BatchRow,
+    Condition,
+    MessageDetail,
+    MessageRow,
+    MinuteRow,
+    QuarantineRow,
+    TimelineEntry,
+)
+from hooklab.times import SECOND
+
+NOW = 1_795_435_491_000_000  # 2026-11-23T12:04:51Z
+TOKEN = "Zk3v9-bL_q2Xw8RtY5uI1oPaS4dFgHjK"
+URL = f"http://127.0.0.1:8080/hooks/{TOKEN}"
+
+
+class FakeClock:
+    """Stands still until it is told to move."""
+
+    def __init__(self, now: int = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += int(seconds * SECOND)
+
+
+def message_id(number: int) -> str:
+    return f"0f8fad5b-d9cb-469f-a165-{number:012x}"
+
+
+def row(number: int, **changes: object) -> MessageRow:
+    """A message whose cursor is its number."""
+    values: dict[str, object] = {
+        "message_id": message_id(number),
+        "state": "DELIVERED",
+        "flags": [],
+        "description": "Message delivered to handset",
+        "organization_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+        "msisdn": f"351913{number:06}",
+        "total_segments": 1,
+        "custom_payload": f"order {number}",
+        "first_received_at": NOW - 60 * SECOND,
+        "last_received_at": NOW - 30 * SECOND,
+        "final_at": NOW - 31 * SECOND,
+        "arrivals": 2,
+        "cursor": number,
+    }
+    return MessageRow(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def entry(kind: str, batch: int, **changes: object) -> TimelineEntry:
+    """An arrival of `batch`, ten seconds after that of the batch before."""
+    values: dict[str, object] = {
+        "kind": kind,
+        "status": "PENDING",
+        "reported_at": "2026-11-23T12:04:00Z",
+        "received_at": NOW - 3600 * SECOND + batch * 10 * SECOND,
+        "batch": batch,
+        "index": 0,
+        "label": None,
+        "description": "Message accepted by operator",
+    }
+    return TimelineEntry(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def status(**changes: object) -> ServiceStatus:
+    values: dict[str, object] = {
+        "version": "0.1.0",
+        "pid": 4242,
+        "started_at": NOW - 275_000 * SECOND,
+        "hook_url": URL,
+        "ready": True,
+        "refused": {},
+        "ack_p50_ms": 1.2,
+        "ack_p99_ms": 4.0,
+    }
+    return ServiceStatus(**{**values, **changes})  # type: ignore[arg-type]
+
+
+class FakeMonitor:
+    """Gives what its attributes say, and remembers what it was asked.
+
+    Attributes:
+        rows: messages in any order; they are given by falling cursor.
+        failure: raised by every read while it is set.
+        gate: reads wait for it while it is set to a closed event.
+        at_once: reads that run now; `most` is the greatest number so far.
+    """
+
+    def __init__(self, clock: FakeClock, rows: list[MessageRow] | None = None) -> None:
+        self.clock = clock
+        self.rows = rows or []
+        self.details: dict[str, MessageDetail] = {}
+        self.counters: dict[str, object] = {}
+        self.service: ServiceStatus | None = status()
+        self.failure: MonitorError | None = None
+        self.failing: set[str] = {"snapshot", "messages", "message"}
+        self.gate: asyncio.Event | None = None
+        self.asked: list[str] = []
+        self.at_once = self.most = 0
+        self.revision = self.closed = 0
+
+    def add(self, *rows: MessageRow) -> None:
+        """New activity: rows of the same id are replaced."""
+        ids = {one.message_id for one in rows}
+        self.rows = [one for one in self.rows if one.message_id not in ids] + list(rows)
+        self.revision += 1
+
+    async def _read(self, what: str) -> None:
+        self.asked.append(what)
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+            if self.failure is not None and what in self.failing:
+                raise self.failure
+        finally:
+            self.at_once -= 1
+
+    async def snapshot(self) -> Snapshot:
+        await self._read("snapshot")
+        by_state = {
+            name: sum(one.state == name.upper() for one in self.rows)
+            for name in ("delivered", "not_delivered", "pending")
+        }
+        service = {}
+        if self.service is not None:
+            service = {
+                "refused": self.service.refused,
+                "ack_p50_ms": self.service.ack_p50_ms,
+                "ack_p99_ms": self.service.ack_p99_ms,
+            }
+        elements = 2 * len(self.rows) + self.revision
+        values = {"messages": len(self.rows), "elements": elements, "reports": elements, **by_state, **service}
+        counters = Counters(**{**values, **self.counters})  # type: ignore[arg-type]
+        return Snapshot(taken_at=self.clock(), counters=counters, service=self.service)
+
+    async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
+        await self._read("messages" if before is None else "older")
+        ordered = sorted(self.rows, key=lambda one: -one.cursor)
+        return [one for one in ordered if before is None or one.cursor < before][:limit]
+
+    async def message(self, message_id: str) -> MessageDetail | None:
+        await self._read("message")
+        return self.details.get(message_id)
+
+    async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
+        return []
+
+    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
+        return []
+
+    async def minutes(self, since: int) -> list[MinuteRow]:
+        return []
+
+    async def close(self) -> None:
+        self.closed += 1

@@ -1,0 +1,92 @@
+"""An app on a fake monitor, for the tests of the screen."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from msgspec.structs import replace
+from textual.pilot import Pilot
+from tui_fakes import URL, FakeClock, FakeMonitor, entry, row
+
+from hooklab.store.base import MessageDetail
+from hooklab.tui.app import MonitorApp
+from hooklab.tui.widgets.message_list import MessageList
+
+
+class Stage:
+    """An app on a fake monitor, and what a test does with them."""
+
+    def __init__(self, app: MonitorApp, pilot: Pilot[str | None], monitor: FakeMonitor, clock: FakeClock) -> None:
+        self.app, self.pilot, self.monitor, self.clock = app, pilot, monitor, clock
+
+    async def tick(self, seconds: float = 0) -> None:
+        """One more refresh, seen to its end."""
+        self.clock.advance(seconds)
+        self.app.poll()
+        await self.app.workers.wait_for_complete()
+        await self.pilot.pause()
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+        await self.app.workers.wait_for_complete()
+        await self.pilot.pause()
+
+    @property
+    def shown(self) -> MessageList:
+        return self.app.screen_stack[1].query_one(MessageList)
+
+    @property
+    def selected_id(self) -> str:
+        return self.shown.rows.items[self.shown.selected].message_id
+
+    def lines(self) -> list[str]:
+        """What is on the screen, as text."""
+        return ["".join(segment.text for segment in strip) for strip in self.app.screen._compositor.render_strips()]
+
+    def text(self) -> str:
+        return "\n".join(self.lines())
+
+
+@asynccontextmanager
+async def stage(
+    monitor: FakeMonitor | None = None, size: tuple[int, int] = (80, 24), *, owns_service: bool = False
+) -> AsyncIterator[Stage]:
+    """Runs the app without a terminal; its timer does not tick, the test does."""
+    monitor = monitor or FakeMonitor(FakeClock(), [row(number) for number in range(1, 31)])
+    app = MonitorApp(monitor, monitor.clock, hook_url=URL, owns_service=owns_service)
+    app.set_interval = lambda *_args, **_kwargs: None  # type: ignore[method-assign, assignment]
+    async with app.run_test(size=size) as pilot:
+        on_stage = Stage(app, pilot, monitor, monitor.clock)
+        await on_stage.tick()
+        yield on_stage
+
+
+def many(count: int, **changes: Any) -> FakeMonitor:
+    return FakeMonitor(FakeClock(), [row(number, **changes) for number in range(1, count + 1)])
+
+
+def story() -> FakeMonitor:
+    """A message with every kind on its timeline."""
+    monitor = many(3)
+    shown = replace(
+        monitor.rows[-1],
+        flags=["conflict", "label_mismatch", "late", "repeated", "stuck"],
+        custom_payload='{"order":4711,"price":1.50}',
+        total_segments=2,
+    )
+    monitor.rows[-1] = shown
+    final = {"status": "NOT_DELIVERED", "description": "Absent subscriber", "label": "delivered"}
+    other = {"status": "DELIVERED", "description": "Message delivered to handset"}
+    timeline = [
+        entry("pending", 1),
+        entry("retry", 2),
+        entry("final", 3, **final),
+        entry("late", 4, description="Buffered"),
+        entry("final-again", 5, status="NOT_DELIVERED", reported_at="2026-11-23T12:04:01Z"),
+        entry("conflict", 6, **other, reported_at="2026-11-23T12:09:00Z"),
+        entry("duplicate", 7, index=3, **other, reported_at="2026-11-23T12:09:00Z"),
+        entry("novel", 8),
+    ]
+    monitor.details[shown.message_id] = MessageDetail(message=shown, timeline=timeline)
+    return monitor
