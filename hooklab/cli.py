@@ -1,7 +1,9 @@
 """The command line: names and options. What a command does is in `hooklab.commands`, imported when it runs."""
 
 import argparse
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +27,8 @@ def _fail(message: str, code: int = 1) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; gives the exit code: 0, 1 for a failure, 2 for a wrong use."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 gets a ? and not a fault
     given = _build_parser().parse_args(arguments)
     try:
         flags = {name: getattr(given, name, None) for name in Settings.__struct_fields__}
@@ -50,6 +54,8 @@ def _explain(error: Exception) -> int:
 
     if isinstance(error, EXPECTED_ERRORS):
         return _fail(str(error))
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
+        return _fail(f"the output cannot be written: {error.strerror}")
     if os.environ.get("HOOKLAB_TRACEBACK"):
         raise error
     # The text of an unforeseen error may hold anything, a phone number too.
@@ -103,7 +109,7 @@ def _build_parser() -> argparse.ArgumentParser:
     rows = actions.add_parser("list", help="what is in quarantine, newest first")
     rows.set_defaults(command=("quarantine", "list_rows"))
     one = actions.add_parser("show", help="the raw bytes of one row")
-    one.add_argument("row", metavar="ID", type=int)
+    one.add_argument("row", metavar="ID", type=_positive)
     one.set_defaults(command=("quarantine", "show"))
     for action in (rows, one):
         _add_common(action)

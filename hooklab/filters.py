@@ -44,6 +44,9 @@ def parse_filter(words: Sequence[str], now: int) -> Condition:
         values[name] = value
         return f":{name}"
 
+    for word in words:
+        if any("\ud800" <= char <= "\udfff" for char in word):
+            raise FilterError(f"{word!r} is not valid text in this terminal's encoding")
     parts = [f"({_parse(word.strip(), now, bind)})" for word in words if word.strip()]
     return Condition(" AND ".join(parts) or "1", values)
 

@@ -21,7 +21,7 @@ from msgspec import Struct
 from hooklab.journal.base import Journal, JournalFull, JournalUnavailable, NewBatch
 from hooklab.metrics import LatencyHistogram
 from hooklab.receiver.access import Hook
-from hooklab.receiver.protocol import LINGER_BYTES, LINGER_SECONDS
+from hooklab.receiver.protocol import LINGER_BYTES, LINGER_SECONDS, REFUSED
 from hooklab.times import Clock
 from hooklab.wire import NotAnArray, check_array
 
@@ -112,7 +112,8 @@ class Receiver:
         try:
             await self._accept(scope, body_read, began)
         except _Answer as answer:
-            await self._refuse(answer, body_read, send)
+            if REFUSED not in scope.get("state", ()):
+                await self._refuse(answer, body_read, send)
         except _Gone:
             pass
         except asyncio.CancelledError:
@@ -240,6 +241,8 @@ def _check_headers(headers: list[tuple[bytes, bytes]], max_body: int) -> None:
     for name, value in headers:
         if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             raise _Answer(415, "a body must come as it is, without Content-Encoding")
+        if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise _Answer(415, "a body must come as it is, with no Transfer-Encoding but chunked")
         if name == b"content-length" and int(value) > max_body:
             raise _Answer(413, f"the body is larger than {max_body} bytes")
 
@@ -259,10 +262,10 @@ def _kept(headers: list[tuple[bytes, bytes]]) -> str:
     for name, value in headers:
         if name in _KEPT_HEADERS:
             pair = [name.decode(), value.decode("utf-8", "replace")]
-            room -= len(json.dumps(pair)) + 2
-            if room < 0:
-                break
-            kept.append(pair)
+            size = len(json.dumps(pair)) + 2
+            if size <= room:
+                room -= size
+                kept.append(pair)
     return json.dumps(kept)
 
 

@@ -5,16 +5,20 @@ socket.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any, Final
 
+import httptools
 from msgspec import Struct
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 LINGER_BYTES: Final = 16 * 1024 * 1024
 LINGER_SECONDS: Final = 2.0
+REFUSED: Final = "hooklab.refused"
+"""In a request's `state`: it has been refused here, and whatever the app says reaches nobody."""
 
 
 class WireLimits(Struct, frozen=True):
@@ -24,6 +28,21 @@ class WireLimits(Struct, frozen=True):
     body_timeout: float
     max_head: int
     max_fields: int
+
+
+class _Flow(FlowControl):
+    """Reads on only once all that came is being answered: uvicorn would read on with every answer, and queue what
+    a client that pipelines sends faster than it is answered without a bound.
+    """
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Resumes unless requests wait."""
+        if not self._pipeline:
+            super().resume_reading()
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -43,16 +62,22 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._deadline: float | None = None
         self._in_head = False
-        self._head_bytes = 0
+        self._in_fields = False  # in the head, or where a trailer may be
+        self._fields_began = False  # they did so in the data that is being parsed
+        self._field_bytes = 0
         self._fields = 0
+        self._upgrading = False
+        self._owed: tuple[int, str] | None = None  # a refusal that waits for the answers before it
         self._lingering = False
         self._lingered = 0
+        self._stalled_since: float | None = None
         self._check: asyncio.TimerHandle | None = None
         self.cycle: RequestResponseCycle | None = None  # type: ignore[assignment]  # uvicorn's type leaves out None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing has the time of a head."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._expect_within(self.limits.head_timeout)
         self._check = self.loop.call_later(self.limits.head_timeout, self._look)
 
@@ -62,6 +87,14 @@ class GuardedProtocol(HttpToolsProtocol):
             self._check.cancel()
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that ends its side may still wait for the answer to what it sent."""
+        cycle = self.cycle
+        waits = cycle is not None and not cycle.more_body and not cycle.response_complete
+        if cycle is not None and waits:
+            cycle.keep_alive = False
+        return waits
+
     def data_received(self, data: bytes) -> None:
         """Parses on, unless the connection is only being drained."""
         if self._lingering:
@@ -69,12 +102,36 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._lingered > LINGER_BYTES:
                 self.transport.close()
             return
-        head_went_on = self._in_head
-        super().data_received(data)
-        if self._in_head and head_went_on:
-            self._head_bytes += len(data)
-            if self._head_bytes > self.limits.max_head:
+        self._fields_began = False
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            # uvicorn would close at once, which may take the answer away with it.
+            self._refuse(400, "this is not an HTTP request")
+            return
+        if self._in_fields and not self._fields_began:
+            self._field_bytes += len(data)
+            if self._field_bytes > self.limits.max_head:
                 self._refuse(431, "the header block is too large")
+
+    def _parse(self, data: bytes) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                if not self._upgrading:  # CONNECT: what follows is for nobody
+                    return
+                # The parser leaves the body to the other protocol. There is none here, so that the request is one
+                # like any other: once more, without the field.
+                self._upgrading = False
+                head = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self._version())]
+                head += [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+                data = b"".join(head) + b"\r\n" + data[stop.args[0] :]
+            else:
+                return
+
+    def _version(self) -> bytes:
+        return str(self.parser.get_http_version()).encode()
 
     # Callbacks of the parser. One request after another on a connection calls them in this order.
 
@@ -82,16 +139,17 @@ class GuardedProtocol(HttpToolsProtocol):
         """The head has begun; its deadline runs from its first byte."""
         if self._lingering:
             return
+        self._unset_keepalive_if_required()
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = 0
+        self._begin_fields()
         self._fields = 0
         self._expect_within(self.limits.head_timeout)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Counts the field."""
+        """Counts the field; those of a trailer are for nobody, and must not pass for the head's."""
         self._fields += 1
-        if not self._lingering:
+        if self._in_head and not self._lingering:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -102,26 +160,49 @@ class GuardedProtocol(HttpToolsProtocol):
         if size > self.limits.max_head or self._fields > self.limits.max_fields:
             self._refuse(431, "the header block is too large")
             return
-        self._in_head = False
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._upgrading = True
+            return
+        self._in_head = self._in_fields = False
         self._expect_within(self.limits.body_timeout)
         super().on_headers_complete()
 
+    def on_chunk_header(self) -> None:
+        """The last chunk has no body, but may have a trailer."""
+        self._begin_fields()
+
     def on_body(self, body: bytes) -> None:
         """Hands on a part of the body."""
+        self._in_fields = False
         if not self._lingering:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is here; answering has limits of its own."""
-        if self._lingering:
+        if self._lingering or self._upgrading:
             return
+        self._in_fields = False
         self._deadline = None
         super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete:
+            self._await_next()  # it was answered before its end
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's words give way to ours
-        """Not HTTP: uvicorn closes at once, which may take the answer away with it."""
-        if not self._lingering:
-            self._refuse(400, "this is not an HTTP request")
+    def on_response_complete(self) -> None:
+        """The next answer's turn; a refusal is the last."""
+        was_last = not self.pipeline
+        super().on_response_complete()
+        if self._deadline is not None or self._lingering:
+            self._unset_keepalive_if_required()  # the next request has begun
+        if was_last and self._owed is not None and not self.transport.is_closing():
+            self._answer(*self._owed)
+
+    def _await_next(self) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _begin_fields(self) -> None:
+        self._in_fields = self._fields_began = True
+        self._field_bytes = 0
 
     def _expect_within(self, seconds: float) -> None:
         self._deadline = self.loop.time() + seconds
@@ -129,40 +210,63 @@ class GuardedProtocol(HttpToolsProtocol):
     def _look(self) -> None:
         """One timer a connection, which sets itself anew: a timer a request would cost more than the rest."""
         now = self.loop.time()
-        busy = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
         after = min(self.limits.head_timeout, self.limits.body_timeout)
+        if not self.flow.write_paused:
+            self._stalled_since = None
+        elif self._stalled_since is None:
+            self._stalled_since = now
+        elif now - self._stalled_since >= after:
+            self.transport.abort()  # it sends and sends, and takes no answer
+            return
         if self._deadline is not None and not self._lingering:
             if self._deadline > now:
                 after = min(after, self._deadline - now)
-            elif busy:  # a pipelined request waits behind one that is being answered: not its fault
+            elif self._is_answering():  # a pipelined request waits behind one that is being answered: not its fault
                 self._expect_within(after)
             else:
                 self._too_slow()
-                return
         self._check = self.loop.call_later(after, self._look)
 
+    def _is_answering(self) -> bool:
+        """Whether an answer is under way: to an earlier request, or a refusal that drains the body."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        return bool(self.pipeline) or cycle.response_started or not cycle.more_body
+
     def _too_slow(self) -> None:
-        started = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-        nothing_came = not self._in_head and (self.cycle is None or self.cycle.response_complete)
-        if started or nothing_came or self.transport.is_closing():
-            self.transport.close()
-            return
-        self._refuse(408, "the request took too long to arrive")
+        if not self._in_head and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()  # nothing came, or nothing that wants an answer
+        else:
+            self._refuse(408, "the request took too long to arrive")
 
     def _refuse(self, status: int, why: str) -> None:
-        """Answers by itself, then drains for a while so that the answer reaches a client that still sends."""
+        """Answers by itself, once all that came before is answered."""
         if self._lingering or self.transport.is_closing():
             return
         self._lingering = True
         self._unset_keepalive_if_required()
+        answering = self._is_answering()
         cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            if cycle.response_started or not cycle.more_body:
-                # An earlier request of this connection is being answered: its answer must not be cut in two.
-                cycle.keep_alive = False
-                return
+        if cycle is not None and cycle.more_body:
+            if cycle.response_complete:
+                self.transport.close()
+            if cycle.response_started:
+                return  # it has its answer, and who gave it drains
+            # This is the request that is refused.
+            cycle.scope["state"][REFUSED] = True
             cycle.disconnected = True
             cycle.message_event.set()
+            if self.pipeline:
+                self.pipeline.popleft()
+        if answering:
+            self._owed = status, why
+        else:
+            self._answer(status, why)
+
+    def _answer(self, status: int, why: str) -> None:
+        """Says it, then drains for a while so that the answer reaches a client that still sends."""
+        self._owed = None
         self.count_refusal(status)
         body = why.encode() + b"\n"
         self.transport.write(
