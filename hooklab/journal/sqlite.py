@@ -93,7 +93,7 @@ class SqliteJournalReader:
     async def read(self, after: int, max_bytes: int) -> list[JournalBatch]:
         """See `Journal.read`."""
         sizes = await self._fetch(
-            "SELECT sequence, length(body) FROM batches WHERE sequence > ? ORDER BY sequence LIMIT 512",
+            "SELECT sequence, length(body) FROM batches WHERE sequence > ? ORDER BY sequence LIMIT 2048",
             (after,),
         )
         last, total = after, 0

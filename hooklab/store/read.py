@@ -46,11 +46,11 @@ _MINUTE: Final = "minute, batches, elements, reports, repeats, quarantined, deli
 class SqliteStoreReader:
     """See `StoreReader`. One read at a time: they share a connection, and each sees one moment."""
 
-    def __init__(self, connection: aiosqlite.Connection, clock: Clock, stuck_after: int) -> None:
-        """Use `open`; `stuck_after` is in microseconds."""
+    def __init__(self, connection: aiosqlite.Connection, clock: Clock) -> None:
+        """Use `open`."""
         self._connection = connection
         self._clock = clock
-        self.stuck_after = stuck_after
+        self.stuck_after = DAY
         self._one_at_a_time = asyncio.Lock()
 
     @classmethod
@@ -59,13 +59,14 @@ class SqliteStoreReader:
         connection = await open_reader(path, STORE)
         await connection.create_function("word_begins", 2, word_begins, deterministic=True)
         await connection.create_function("id_begins", 2, id_begins, deterministic=True)
-        rows = await connection.execute_fetchall("SELECT value FROM settings WHERE name = 'stuck_after'")
-        found = [int(value) for (value,) in rows]
-        return cls(connection, clock, found[0] if found else DAY)
+        reader = cls(connection, clock)
+        await reader._learn_settings()
+        return reader
 
     async def counters(self, journal_last: int) -> Counters:
         """See `StoreReader.counters`."""
         names = ", ".join(TOTALS)
+        await self._learn_settings()
         before = self._clock() - self.stuck_after
         [(checkpoint, stuck, *values)] = await self._fetch(
             f"SELECT checkpoint, (SELECT count(*) FROM messages WHERE rank < 0 AND new_at < ?), {names} FROM totals",
@@ -165,6 +166,11 @@ class SqliteStoreReader:
             arrivals=arrivals,
             cursor=last_arrival,
         )
+
+    async def _learn_settings(self) -> None:
+        """A service that was started anew may have brought another: every reader goes by the one in force."""
+        for (value,) in await self._fetch("SELECT value FROM settings WHERE name = 'stuck_after'"):
+            self.stuck_after = int(value)
 
     async def _fetch(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         async with self._one_at_a_time:
