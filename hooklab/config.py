@@ -33,13 +33,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the token is kept; without it the file `token` in the data folder."""
     public_url: str | None = None
     """The address as the provider sees it, such as https://hooks.example.com."""
-    stuck_after: str = "24h"
-    """A message is stuck when it is pending with nothing new for longer than this: 90s, 30m, 24h, 7d."""
+    stuck_after: str | None = None
+    """A message is stuck when it is pending with nothing new for longer than this: 90s, 30m, 7d. None is 24h."""
     assume_timezone: str | None = None
     """The zone of reported times that name none; the store keeps it, a change wants `hooklab rebuild`."""
     max_body: _Bytes = 4 * 1024 * 1024
-    max_elements: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
-    """Elements of one array that are judged; what lies beyond is kept in quarantine."""
+    max_elements: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    """Elements of one array that are judged; what lies beyond is kept in quarantine. None is what the store was
+    made with, or 10,000; a change wants `hooklab rebuild`."""
     max_head: _Bytes = 16 * 1024
     max_fields: Annotated[int, Meta(ge=8, le=10_000)] = 100
     head_timeout: _Seconds = 10.0
@@ -60,12 +61,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def host_and_port(self) -> tuple[str, int]:
         """`bind` taken apart; an IPv6 host is written in brackets."""
         return split_bind(self.bind)
-
-    def stuck_micros(self) -> int:
-        """`stuck_after` in microseconds."""
-        value = parse_duration(self.stuck_after)
-        assert value is not None
-        return value
 
 
 def split_bind(bind: str) -> tuple[str, int]:
@@ -155,7 +150,9 @@ def _explain(error: str, source: Mapping[str, str]) -> str:
 
 def _check(settings: Settings) -> None:
     split_bind(settings.bind)
-    if not parse_duration(settings.stuck_after):
+    if settings.token == "":
+        raise SettingsError("token: it is empty; leave it out to have one made")
+    if settings.stuck_after is not None and not parse_duration(settings.stuck_after):
         raise SettingsError(f"stuck_after: {settings.stuck_after!r} is not a time; write for example 24h, 30m or 7d")
     if settings.assume_timezone is not None:
         try:

@@ -24,8 +24,6 @@ _IO_CODES: Final = frozenset(
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_PERM,
         sqlite3.SQLITE_AUTH,
     }
@@ -87,8 +85,10 @@ async def open_reader(path: Path, kind: Kind) -> aiosqlite.Connection:
     """
     if not path.is_file():
         raise DatabaseError(f"{path} is not there")
-    # Reading a WAL file wants its -shm written; a copy in a read-only folder has no writer that could move.
-    how = "mode=ro" if os.access(path.parent, os.W_OK) else "immutable=1"
+    how = "mode=ro"
+    if not os.access(path.parent, os.W_OK) and not _has_wal(path):
+        # Reading a WAL file wants its -shm written; a copy in a read-only folder has no writer that could move.
+        how = "immutable=1"
     connection = await aiosqlite.connect(
         f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, cached_statements=64
     )
@@ -100,6 +100,11 @@ async def open_reader(path: Path, kind: Kind) -> aiosqlite.Connection:
         await connection.close()
         raise
     return connection
+
+
+def _has_wal(path: Path) -> bool:
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
 
 
 async def _check_kind(connection: aiosqlite.Connection, path: Path, kind: Kind) -> None:
@@ -173,6 +178,12 @@ def is_io(error: BaseException) -> bool:
             (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError),
         )
     )
+
+
+def is_damaged(error: BaseException) -> bool:
+    """Whether an error says that the file itself is no longer what SQLite wrote."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def is_full(error: BaseException) -> bool:

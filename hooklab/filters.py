@@ -20,6 +20,7 @@ _OVERLAYS: Final = {
     "late": f"seen & {LATE} <> 0",
     "repeated": f"seen & {REPEATED} <> 0",
 }
+_MAX_WORDS: Final = 100
 _NUMBER: Final = "ltrim(msisdn, '+')"
 HELP: Final = (
     "state:pending|delivered|not_delivered, is:stuck|conflict|late|repeated, to:PREFIX, org:PREFIX, id:PREFIX,"
@@ -44,6 +45,8 @@ def parse_filter(words: Sequence[str], now: int) -> Condition:
         values[name] = value
         return f":{name}"
 
+    if len(words) > _MAX_WORDS:
+        raise FilterError(f"{len(words)} filter words are too many; at most {_MAX_WORDS} go together")
     for word in words:
         if any("\ud800" <= char <= "\udfff" for char in word):
             raise FilterError(f"{word!r} is not valid text in this terminal's encoding")

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from hooklab.database import is_io
+from hooklab.database import is_damaged, is_io
 from hooklab.journal.base import Journal, JournalBatch, JournalUnavailable
 from hooklab.store.base import Store
 from hooklab.store.fold import Judged, JudgedBatch, Quarantined
@@ -55,7 +55,11 @@ class Projector:
         self._done_at_once = 0
 
     async def run(self) -> None:
-        """Projects whatever the journal brings until `finish` is called."""
+        """Projects whatever the journal brings until `finish` is called.
+
+        Raises:
+            sqlite3.DatabaseError: the store is damaged.
+        """
         self._at = await self._store.checkpoint()
         while self._deadline is None:
             if await self._wait():
@@ -177,7 +181,7 @@ class Projector:
         try:
             await self._store.project(batches)
         except Exception as error:
-            if is_io(error):
+            if _is_of_the_file(error):
                 raise
             if len(batches) > 1:
                 half = len(batches) // 2
@@ -198,7 +202,7 @@ class Projector:
             try:
                 await self._store.project([_without(batch, bad, raws, reason)])
             except Exception as again:
-                if is_io(again):
+                if _is_of_the_file(again):
                     raise
             else:
                 return
@@ -215,7 +219,7 @@ class Projector:
         try:
             await self._store.project([_without(batch, others, raws, "")], keep=False)
         except Exception as error:
-            if is_io(error):
+            if _is_of_the_file(error):
                 raise
         else:
             return []
@@ -261,6 +265,11 @@ def _without(batch: JudgedBatch, bad: Sequence[Judged], raws: dict[int, bytes], 
             key=lambda one: one.index,
         ),
     )
+
+
+def _is_of_the_file(error: BaseException) -> bool:
+    """Whether an error is the disk's or the file's, so that no batch is to blame."""
+    return is_io(error) or is_damaged(error) or isinstance(error, JournalUnavailable)
 
 
 def _internal(error: BaseException) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hooklab.config import Settings
-from hooklab.database import DatabaseError
+from hooklab.database import DatabaseError, open_reader
 from hooklab.files import Folder, FolderError, FolderLock
+from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
-from hooklab.projector import Projector
-from hooklab.store.sqlite import SqliteStore
-from hooklab.times import iso, zone
+from hooklab.projection import settle
+from hooklab.store.sqlite import STORE, SqliteStore, kept_settings
+from hooklab.times import iso
 
 Progress = Callable[[int, int], None]
 """Is told the last batch done, and the last there is."""
@@ -38,7 +39,7 @@ async def rebuild(settings: Settings, folder: Folder, progress: Progress) -> int
             finally:
                 await journal.close()
             _replace(folder.store, aside)
-    except (FolderError, DatabaseError, sqlite3.Error, OSError) as error:
+    except (FolderError, DatabaseError, JournalError, sqlite3.Error, OSError) as error:
         raise RebuildError(f"cannot rebuild: {error}") from error
     return last
 
@@ -51,37 +52,39 @@ async def _rebuild_from(
     progress: Progress,
 ) -> int:
     first, last = await journal.span()
+    projected = await _projected(folder.store)
+    if projected > last:
+        raise RebuildError(
+            f"the store is at batch {projected}, beyond the journal's last, {last}: what lies between would be lost;"
+            f" put the right {folder.journal.name} back, or move {folder.store.name} away to begin without it"
+        )
     if first > 1:
         began = await journal.get(first)
         since = f"; what is left begins at {iso(began.received_at)}" if began is not None else ""
         raise RebuildError(f"the journal was pruned, a rebuild would lose what is older{since}")
-    kept = await _kept_settings(folder.store)
     store = await SqliteStore.open(aside)
     try:
-        assumed = settings.assume_timezone or kept.get("assume_timezone") or "UTC"
-        stuck = kept.get("stuck_after") or str(settings.stuck_micros())
-        await store.keep_settings(assume_timezone=assumed, stuck_after=stuck)
-        projector = Projector(journal, store, assumed=zone(assumed), max_elements=settings.max_elements)
-        await projector.catch_up(lambda sequence: progress(sequence, last))
+        force = settle(await kept_settings(folder.store), settings, anew=True)
+        await store.keep_settings(**force.as_kept())
+        await force.projector(journal, store).catch_up(lambda sequence: progress(sequence, last))
     finally:
         await store.close()
     return last
 
 
-async def _kept_settings(path: Path) -> dict[str, str]:
-    """The settings in an old store that may be damaged or gone."""
+async def _projected(path: Path) -> int:
+    """How far the present store is; 0 for one that is gone or cannot be read."""
     try:
-        store = await SqliteStore.open(path) if path.exists() else None
+        reader = await open_reader(path, STORE)
     except (DatabaseError, sqlite3.Error, OSError):
-        return {}
-    if store is None:
-        return {}
+        return 0
     try:
-        return await store.settings()
-    except sqlite3.Error:
-        return {}
+        [(sequence,)] = await reader.execute_fetchall("SELECT checkpoint FROM totals")
+    except (sqlite3.Error, ValueError):
+        return 0
     finally:
-        await store.close()
+        await reader.close()
+    return int(sequence)
 
 
 def _remove(path: Path) -> None:

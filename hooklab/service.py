@@ -19,23 +19,23 @@ from hooklab import __version__
 from hooklab.config import Settings
 from hooklab.database import DatabaseError
 from hooklab.files import Folder, FolderError, FolderLock, bind_private_socket, read_or_make_token
+from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.metrics import Counters, ServiceStatus
 from hooklab.monitor import FolderMonitor, no_service
-from hooklab.projector import Projector
+from hooklab.projection import Projection
 from hooklab.receiver.access import Hook
 from hooklab.receiver.admin import create_admin_app
 from hooklab.receiver.app import Receiver, ReceiverLimits, Tally, create_app
 from hooklab.receiver.protocol import WireLimits, guarded
 from hooklab.store.base import StoreError
-from hooklab.store.sqlite import SqliteStore, open_store
-from hooklab.times import Clock, zone
+from hooklab.times import Clock
 
 log = logging.getLogger("hooklab.service")
 
 _DRAIN_SECONDS: Final = 3
-_PROJECT_SECONDS: Final = 4.5
-_CLOSE_SECONDS: Final = 1.0
+_PROJECT_SECONDS: Final = 4.0
+_CLOSE_SECONDS: Final = 0.7
 _BACKLOG: Final = 1024
 
 
@@ -111,7 +111,7 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[Service]:
     async with contextlib.AsyncExitStack() as stack:
         try:
             service = await _start(settings, folder, clock, stack)
-        except (FolderError, DatabaseError, StoreError) as error:
+        except (FolderError, DatabaseError, StoreError, JournalError) as error:
             raise ServiceError(str(error)) from error
         except (sqlite3.Error, OSError) as error:
             raise ServiceError(f"{folder.path} cannot be used: {error}") from error
@@ -131,36 +131,16 @@ async def _start(settings: Settings, folder: Folder, clock: Clock, stack: contex
     )
     stack.push_async_callback(_close_in_time, journal)
     service.journal = journal
-    first, last = await journal.span()
-    store = await open_store(folder.store, last)
-    stack.push_async_callback(store.close)
-    if await store.checkpoint() == 0 and first > 1:
-        log.warning("the journal was pruned: the store can only be rebuilt from batch %d on", first)
-    projector = Projector(
-        journal, store, assumed=zone(await _settle(store, settings)), max_elements=settings.max_elements
-    )
-    service.projecting = asyncio.create_task(projector.run(), name="projector")
-    stack.push_async_callback(_end_projecting, projector, service.projecting)
+    projection = await Projection.open(folder.store, journal, settings)
+    stack.push_async_callback(_close_in_time, projection)
+    service.projecting = asyncio.create_task(projection.run(), name="projector")
+    stack.push_async_callback(_end_projecting, projection, service.projecting)
 
     receiver = Receiver(
         Hook(token), journal, ReceiverLimits(settings.max_body, settings.max_receiving), service.tally, clock
     )
     await _open_doors(service, receiver, clock, stack)
     return service
-
-
-async def _settle(store: SqliteStore, settings: Settings) -> str:
-    """Keeps the settings that the store depends on; gives the zone that is in force."""
-    kept = await store.settings()
-    assumed = kept.get("assume_timezone") or settings.assume_timezone or "UTC"
-    if settings.assume_timezone not in (None, assumed):
-        log.warning(
-            "assume_timezone stays %s, with which this store was made; `hooklab rebuild` changes it to %s",
-            assumed,
-            settings.assume_timezone,
-        )
-    await store.keep_settings(assume_timezone=assumed, stuck_after=str(settings.stuck_micros()))
-    return assumed
 
 
 async def _open_doors(service: Service, receiver: Receiver, clock: Clock, stack: contextlib.AsyncExitStack) -> None:
@@ -240,18 +220,20 @@ async def _tick(*servers: uvicorn.Server) -> None:
             await server.on_tick(0)
 
 
-async def _end_projecting(projector: Projector, task: "asyncio.Task[None]") -> None:
+async def _end_projecting(projector: Projection, task: "asyncio.Task[None]") -> None:
     projector.finish(_PROJECT_SECONDS)
     if not task.done():
         await asyncio.wait({task}, timeout=_PROJECT_SECONDS + 0.5)
 
 
-async def _close_in_time(journal: SqliteJournal) -> None:
+async def _close_in_time(file: SqliteJournal | Projection) -> None:
     """A disk that stalls must not keep the process from ending: what was answered 200 is on it already."""
-    closing = asyncio.create_task(journal.close())
+    closing = asyncio.create_task(file.close())
     done, _ = await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
     if not done:
-        log.error("the disk does not let the journal close; leaving it")
+        log.error("%s cannot be closed in time; leaving it", type(file).__name__)
+    elif (error := closing.exception()) is not None:
+        log.error("%s could not be closed well: %s", type(file).__name__, error)
 
 
 async def serve(settings: Settings, clock: Clock, stop: asyncio.Event, on_ready: Callable[[Service], None]) -> None:

@@ -120,7 +120,8 @@ class RunningService:
             raise AssertionError(f"no ready line but {line!r}, {self.stderr!r}")
         self.url = line.removeprefix("hooklab: ready ").strip()
         place, _, self.path = self.url.removeprefix("http://").partition("/")
-        self.port = int(place.rpartition(":")[2])
+        port = place.rpartition(":")[2]
+        self.port = int(port) if port.isdigit() else 0
         self.path = "/" + self.path
 
     def kill(self) -> None:

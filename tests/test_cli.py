@@ -445,7 +445,6 @@ def test_a_read_only_copy_answers_like_the_folder(story: Story, tmp_path: Path) 
     assert {path.name for path in copy.iterdir()} == set(inside)
 
 
-@pytest.mark.xfail(reason="open_reader opens a read-only copy as immutable, which ignores a WAL that was copied too")
 def test_a_read_only_copy_of_a_killed_folder_is_not_read_stale(tmp_path: Path) -> None:
     """What a kill left in the WAL belongs to the copy: it is counted, or the command says that it cannot."""
     folder = tmp_path / "data"
@@ -692,7 +691,6 @@ def test_a_files_that_are_not_a_database_are_an_error(tmp_path: Path) -> None:
     foreign.close()
 
 
-@pytest.mark.xfail(reason="SqliteStoreReader.open leaves its connection open when it fails: its thread never ends")
 def test_a_damaged_store_does_not_hang_a_reading_command(story: Story, tmp_path: Path) -> None:
     """A store whose pages are garbage behind a good header: one line, and the command ends."""
     folder = shutil.copytree(story.folder, tmp_path / "data")
@@ -705,7 +703,6 @@ def test_a_damaged_store_does_not_hang_a_reading_command(story: Story, tmp_path:
     assert str(folder) in error_of(done, 1)
 
 
-@pytest.mark.xfail(reason="SqliteJournal.open leaves its connections open when reading the span fails")
 def test_a_damaged_journal_does_not_hang_a_starting_service(story: Story, tmp_path: Path) -> None:
     """A journal whose pages are garbage behind a good header: one line, and the process ends."""
     folder = shutil.copytree(story.folder, tmp_path / "data")

@@ -9,6 +9,7 @@ import platformdirs
 import pytest
 
 from hooklab.config import Settings, SettingsError, default_config, load_settings, split_bind
+from hooklab.projection import InForce, settle
 
 
 def load(
@@ -30,9 +31,9 @@ def test_the_defaults_are_those_of_the_design() -> None:
     settings = load()
     assert settings.data_dir == platformdirs.user_data_path("hooklab")
     assert settings.host_and_port() == ("127.0.0.1", 8080)
-    assert (settings.max_body, settings.max_elements) == (4 * 2**20, 10_000)
+    assert settings.max_body == 4 * 2**20
+    assert settle({}, settings, anew=False) == InForce("UTC", 24 * 3_600_000_000, 10_000)
     assert (settings.max_head, settings.max_fields) == (16 * 2**10, 100)
-    assert settings.stuck_micros() == 24 * 3_600_000_000
     assert (settings.commit_timeout, settings.disk_reserve) == (8.0, 256 * 2**20)
     assert (settings.token, settings.token_file, settings.public_url, settings.assume_timezone) == (None,) * 4
 
@@ -219,3 +220,22 @@ def test_the_settings_file_may_be_named_by_the_environment() -> None:
     assert default_config({"HOOKLAB_CONFIG": "/etc/hooklab.toml"}) == Path("/etc/hooklab.toml")
     assert default_config({"HOOKLAB_CONFIG": ""}) is None
     assert default_config({}) is None
+
+
+KEPT = {"assume_timezone": "Europe/Lisbon", "stuck_after": "3600000000", "max_elements": "50"}
+
+
+def test_a_running_service_goes_by_what_its_store_was_made_with(caplog: pytest.LogCaptureFixture) -> None:
+    """Zone and element limit stay, with a word about it; stuck_after is the present setting's or the default."""
+    asked = load({"assume_timezone": "UTC", "max_elements": 70})
+    assert settle(KEPT, asked, anew=False) == InForce("Europe/Lisbon", 24 * 3_600_000_000, 50)
+    assert "assume_timezone stays Europe/Lisbon" in caplog.text
+    assert "max_elements stays 50" in caplog.text
+    assert settle(KEPT, load({"stuck_after": "5m"}), anew=False).stuck_after == 300_000_000
+
+
+def test_a_rebuild_may_change_all_and_keeps_what_is_not_named() -> None:
+    """What the settings name wins; the rest is as it was kept with the old store."""
+    assert settle(KEPT, load(), anew=True) == InForce("Europe/Lisbon", 3_600_000_000, 50)
+    asked = load({"assume_timezone": "UTC", "max_elements": 70, "stuck_after": "5m"})
+    assert settle(KEPT, asked, anew=True) == InForce("UTC", 300_000_000, 70)

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import uvloop
@@ -56,7 +57,16 @@ def serve(given: argparse.Namespace, settings: Settings) -> int:
             runner.run(main())
     except ServiceError as error:
         raise CommandError(str(error)) from error
+    _leave_if_held()
     return 0
+
+
+def _leave_if_held() -> None:
+    """Ends the process where a thread hangs in a stalled disk: Python would wait for it for ever."""
+    if any(thread is not threading.current_thread() and not thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def run(given: argparse.Namespace, settings: Settings) -> int:
@@ -79,6 +89,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
             thread.stop()
     except ServiceError as error:
         raise CommandError(str(error)) from error
+    _leave_if_held()
     return 0
 
 

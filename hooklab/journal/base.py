@@ -64,7 +64,7 @@ class Journal(Protocol):
         """The batches that follow sequence `after`, in order, up to `max_bytes` of bodies but at least one.
 
         Raises:
-            JournalUnavailable: what is on disk cannot be trusted now (an fsync failed).
+            JournalUnavailable: it cannot be read, or what is on disk cannot be trusted now (an fsync failed).
         """
 
     async def get(self, sequence: int) -> JournalBatch | None:

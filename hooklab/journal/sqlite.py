@@ -6,9 +6,9 @@ import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import aiosqlite
 from msgspec import Struct
@@ -18,6 +18,8 @@ from hooklab.files import free_and_total
 from hooklab.journal.base import JournalBatch, JournalFull, JournalUnavailable, NewBatch
 
 log = logging.getLogger("hooklab.journal")
+
+_T = TypeVar("_T")
 
 JOURNAL: Final = Kind(
     name="journal",
@@ -159,6 +161,7 @@ class SqliteJournal:
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._closing = False
+        self._closed = False
         self._problem: str | None = None
         self._suspect = False  # an fsync failed: what the kernel shows may not be what is on disk
         self._since_checkpoint = 0
@@ -184,15 +187,15 @@ class SqliteJournal:
             sqlite3.Error: it cannot be opened, or the opening checkpoint failed.
         """
         # wal_autocheckpoint is off: SQLite swallows the errors of those, and ours must be seen.
-        writer = await open_writer(path, JOURNAL, checkpoint_pages=0)
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            writer = await open_writer(path, JOURNAL, checkpoint_pages=0)
+            stack.push_async_callback(writer.close)
             await checkpoint(writer, "TRUNCATE")
             reader = await SqliteJournalReader.open(path)
-        except BaseException:
-            await writer.close()
-            raise
-        _, last = await reader.span()
-        return cls(path, limits, writer, reader, last, room)
+            stack.push_async_callback(reader.close)
+            _, last = await reader.span()
+            stack.pop_all()
+            return cls(path, limits, writer, reader, last, room)
 
     async def append(self, batch: NewBatch) -> None:
         """See `Journal.append`."""
@@ -211,16 +214,24 @@ class SqliteJournal:
         """See `Journal.read`."""
         if self._suspect:
             raise JournalUnavailable(self._problem or "the journal is being checked")
-        return await self._reader.read(after, max_bytes)
+        return await self._ask(self._reader.read(after, max_bytes))
 
     async def get(self, sequence: int) -> JournalBatch | None:
         """See `Journal.get`."""
-        return await self._reader.get(sequence)
+        return await self._ask(self._reader.get(sequence))
 
     async def span(self) -> tuple[int, int]:
         """See `Journal.span`."""
-        first, _ = await self._reader.span()
+        first, _ = await self._ask(self._reader.span())
         return first, self._last
+
+    async def _ask(self, answer: Coroutine[Any, Any, _T]) -> _T:
+        """Awaits a read, whose errors are the journal's."""
+        try:
+            return await answer
+        except (sqlite3.Error, ValueError) as error:
+            why = "it is closed" if self._closed else str(error)
+            raise JournalUnavailable(f"the journal cannot be read: {why}") from error
 
     async def wait_beyond(self, sequence: int) -> None:
         """See `Journal.wait_beyond`."""
@@ -249,6 +260,7 @@ class SqliteJournal:
         await self._task
         await self._reader.close()
         await self._writer.close()
+        self._closed = True
 
     async def _write_until_closed(self) -> None:
         while self._queue or not self._closing:

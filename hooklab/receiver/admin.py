@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 from litestar import Litestar, Response, get
 
 from hooklab.metrics import Counters, ServiceStatus, with_service
@@ -21,12 +22,13 @@ def create_admin_app(status: Callable[[], ServiceStatus], counters: Callable[[],
         return Response({"ready": now.ready, "problem": now.problem}, status_code=200 if now.ready else 503)
 
     @get("/status")
-    async def status_page() -> dict[str, Any]:
+    async def status_page() -> Response[dict[str, Any]]:
         now = status()
-        held = with_service(await counters(), now)
-        return {
-            **{name: getattr(held, name) for name in held.__struct_fields__},
-            "service": now,
-        }
+        try:
+            held = with_service(await counters(), now)
+        except Exception as error:
+            # Whatever is wrong with the store: who asks for the status is told, and the service goes on.
+            return Response({"problem": str(error), "service": now}, status_code=503)
+        return Response({**msgspec.structs.asdict(held), "service": now})
 
     return Litestar([health, ready, status_page], openapi_config=None, logging_config=None, debug=False)

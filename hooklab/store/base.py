@@ -157,7 +157,7 @@ class Store(Protocol):
         """
 
     async def settings(self) -> dict[str, str]:
-        """`assume_timezone` and `stuck_after` as the store was written with them."""
+        """The settings that what is stored depends on, by name."""
 
     async def close(self) -> None:
         """Closes the connection."""

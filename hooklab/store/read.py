@@ -57,10 +57,14 @@ class SqliteStoreReader:
     async def open(cls, path: Path, clock: Clock) -> Self:
         """Opens `path` read-only; errors are those of `open_reader`."""
         connection = await open_reader(path, STORE)
-        await connection.create_function("word_begins", 2, word_begins, deterministic=True)
-        await connection.create_function("id_begins", 2, id_begins, deterministic=True)
-        reader = cls(connection, clock)
-        await reader._learn_settings()
+        try:
+            await connection.create_function("word_begins", 2, word_begins, deterministic=True)
+            await connection.create_function("id_begins", 2, id_begins, deterministic=True)
+            reader = cls(connection, clock)
+            await reader._learn_settings()
+        except BaseException:
+            await connection.close()
+            raise
         return reader
 
     async def counters(self, journal_last: int) -> Counters:

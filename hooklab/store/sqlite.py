@@ -243,10 +243,26 @@ async def open_store(path: Path, journal_last: int) -> SqliteStore:
         StoreError: it was made by a newer hooklab, or is no store at all.
     """
     why = await _why_unusable(path, journal_last)
-    if why is not None:
-        log.warning("%s %s: put aside, and rebuilt from the journal", path, why)
-        put_aside(path)
-    return await SqliteStore.open(path)
+    if why is None:
+        return await SqliteStore.open(path)
+    log.warning("%s %s: put aside, and rebuilt from the journal", path, why)
+    kept = await kept_settings(path)
+    put_aside(path)
+    store = await SqliteStore.open(path)
+    await store.keep_settings(**kept)
+    return store
+
+
+async def kept_settings(path: Path) -> dict[str, str]:
+    """The settings in a store that may be old, damaged or gone, as far as they can be read."""
+    if not path.exists():
+        return {}
+    try:
+        async with aiosqlite.connect(path) as connection:
+            rows = await connection.execute_fetchall("SELECT name, value FROM settings")
+    except sqlite3.Error:
+        return {}
+    return dict(rows)  # type: ignore[arg-type]  # rows of two
 
 
 async def _why_unusable(path: Path, journal_last: int) -> str | None:
@@ -268,9 +284,7 @@ async def _why_unusable(path: Path, journal_last: int) -> str | None:
     except DatabaseError as error:
         raise StoreError(str(error)) from error
     except (sqlite3.DatabaseError, ValueError) as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or not is_io(error)
-        if not damaged:
+        if is_io(error):
             raise StoreError(f"{path} cannot be opened: {error}") from error
         return f"is damaged ({error})"
     if checkpoint > journal_last:

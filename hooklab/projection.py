@@ -1,0 +1,133 @@
+"""The store and its projector as a service runs them, and the settings that the store depends on."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from hooklab.config import Settings
+from hooklab.database import is_damaged
+from hooklab.journal.base import Journal
+from hooklab.projector import Projector
+from hooklab.store.sqlite import SqliteStore, open_store, put_aside
+from hooklab.times import parse_duration, zone
+
+log = logging.getLogger("hooklab.projection")
+
+_DEFAULT_ZONE = "UTC"
+_DEFAULT_STUCK = "24h"
+_DEFAULT_ELEMENTS = 10_000
+
+
+class InForce(Struct, frozen=True):
+    """The settings that what is stored depends on; kept in the store, so that every command goes by them."""
+
+    assume_timezone: str
+    stuck_after: int
+    """Microseconds."""
+    max_elements: int
+
+    def projector(self, journal: Journal, store: SqliteStore) -> Projector:
+        """A projector by these settings."""
+        return Projector(journal, store, assumed=zone(self.assume_timezone), max_elements=self.max_elements)
+
+    def as_kept(self) -> dict[str, str]:
+        """As the store keeps them."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+
+def settle(kept: Mapping[str, str], settings: Settings, *, anew: bool) -> InForce:
+    """What is in force: what was kept with the store, but where the settings say otherwise and may.
+
+    Args:
+        kept: as `SqliteStore.settings` gives it; empty for a new store.
+        settings: None in them means not set.
+        anew: the store is projected from the beginning, so that all may change. Otherwise `assume_timezone` and
+            `max_elements` stay: half a store would be judged one way and half another.
+    """
+    zone_name = kept.get("assume_timezone", _DEFAULT_ZONE)
+    elements = int(kept.get("max_elements", _DEFAULT_ELEMENTS))
+    stuck = int(kept["stuck_after"]) if anew and "stuck_after" in kept else _micros(_DEFAULT_STUCK)
+    changes = {"assume_timezone": zone_name, "max_elements": elements}
+    if anew or not kept:
+        zone_name = settings.assume_timezone or zone_name
+        elements = settings.max_elements or elements
+    for name, now in changes.items():
+        wanted = getattr(settings, name)
+        if kept and not anew and wanted not in (None, now):
+            log.warning("%s stays %s, with which this store was made; `hooklab rebuild` changes it", name, now)
+    if settings.stuck_after is not None:
+        stuck = _micros(settings.stuck_after)
+    return InForce(zone_name, stuck, elements)
+
+
+def _micros(duration: str) -> int:
+    value = parse_duration(duration)
+    assert value is not None
+    return value
+
+
+class Projection:
+    """Keeps a store filled; one that turns out to be damaged is put aside and filled anew from the journal."""
+
+    def __init__(self, path: Path, journal: Journal, settings: Settings, store: SqliteStore, force: InForce) -> None:
+        """Use `open`."""
+        self._path = path
+        self._journal = journal
+        self._settings = settings
+        self._store = store
+        self._force = force
+        self._projector = force.projector(journal, store)
+        self._finishing = False
+
+    @classmethod
+    async def open(cls, path: Path, journal: Journal, settings: Settings) -> Self:
+        """Opens the store by the opening rule; errors are those of `open_store`."""
+        store, force = await _open(path, journal, settings)
+        return cls(path, journal, settings, store, force)
+
+    async def run(self) -> None:
+        """Projects until `finish`."""
+        while True:
+            try:
+                await self._projector.run()
+            except Exception as error:
+                if not is_damaged(error) or self._finishing:
+                    raise
+                log.error("%s is damaged (%s): put aside, and rebuilt from the journal", self._path, error)  # noqa: TRY400
+                await self._store.close()
+                put_aside(self._path)
+                kept = self._force.as_kept()
+                self._store, self._force = await _open(self._path, self._journal, self._settings, kept)
+                self._projector = self._force.projector(self._journal, self._store)
+            else:
+                return
+
+    def finish(self, seconds: float) -> None:
+        """Lets `run` end: when all is projected, or after `seconds`."""
+        self._finishing = True
+        self._projector.finish(seconds)
+
+    async def close(self) -> None:
+        """Closes the store."""
+        await self._store.close()
+
+
+async def _open(
+    path: Path, journal: Journal, settings: Settings, kept: Mapping[str, str] | None = None
+) -> tuple[SqliteStore, InForce]:
+    first, last = await journal.span()
+    store = await open_store(path, last)
+    try:
+        if await store.checkpoint() == 0 and first > 1:
+            log.warning("the journal was pruned: the store holds only what came from batch %d on", first)
+        force = settle(kept or await store.settings(), settings, anew=False)
+        await store.keep_settings(**force.as_kept())
+    except BaseException:
+        await asyncio.shield(store.close())
+        raise
+    return store, force
