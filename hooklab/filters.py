@@ -20,7 +20,7 @@ _OVERLAYS: Final = {
     "late": f"seen & {LATE} <> 0",
     "repeated": f"seen & {REPEATED} <> 0",
 }
-_MAX_WORDS: Final = 100
+_MAX_WORDS: Final = 400
 _NUMBER: Final = "ltrim(msisdn, '+')"
 HELP: Final = (
     "state:pending|delivered|not_delivered, is:stuck|conflict|late|repeated, to:PREFIX, org:PREFIX, id:PREFIX,"

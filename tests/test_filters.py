@@ -361,3 +361,9 @@ def test_many_words_are_one_condition(store: Path, count: int) -> None:
     many = (words * count)[:count]
     assert found(store, *many) == ["failed"]
     assert found(store, *many, "autumn") == []
+
+
+def test_too_many_words_are_refused_by_their_number() -> None:
+    """SQLite takes no endless conditions: the error says how many go together."""
+    with pytest.raises(FilterError, match="401 filter words are too many; at most 400"):
+        parse_filter(["x"] * 401, 0)
