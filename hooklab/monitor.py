@@ -5,6 +5,7 @@ In the service's process and attached from another are two ways to build it, not
 
 import asyncio
 import http.client
+import json
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,10 +19,19 @@ from hooklab.files import Folder, FolderError, socket_address
 from hooklab.journal.base import JournalBatch, JournalError
 from hooklab.journal.sqlite import SqliteJournalReader
 from hooklab.metrics import ServiceStatus, Snapshot, with_service
-from hooklab.store.base import BatchRow, Condition, MessageDetail, MessageRow, MinuteRow, QuarantineRow
+from hooklab.store.base import (
+    BatchDetail,
+    BatchRow,
+    Condition,
+    ElementFate,
+    MessageDetail,
+    MessageRow,
+    MinuteRow,
+    QuarantineRow,
+)
 from hooklab.store.read import SqliteStoreReader
 from hooklab.times import Clock
-from hooklab.wire import parse_uuid
+from hooklab.wire import Elements, Report, parse_uuid
 
 
 class MonitorError(Exception):
@@ -43,8 +53,14 @@ class Monitor(Protocol):
     async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
         """Batches, newest first."""
 
+    async def batch(self, sequence: int) -> BatchDetail | None:
+        """One batch whole; None if it is not known (or not yet projected)."""
+
     async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
         """What could not be understood, newest first."""
+
+    async def quarantined_bytes(self, row_id: int) -> bytes | None:
+        """The raw bytes of one thing in quarantine."""
 
     async def minutes(self, since: int) -> list[MinuteRow]:
         """Per-minute counters from minute `since` on (minutes since 1970 UTC), oldest first."""
@@ -100,10 +116,28 @@ class FolderMonitor:
         async with self._reading() as (store, _):
             return await store.batches(limit, before)
 
-    async def batch(self, sequence: int) -> tuple[BatchRow | None, JournalBatch | None]:
-        """One batch as the store knows it and as the journal keeps it."""
+    async def kept(self, sequence: int) -> JournalBatch | None:
+        """One batch as the journal keeps it, projected or not."""
+        async with self._reading() as (_, journal):
+            return await journal.get(sequence)
+
+    async def batch(self, sequence: int) -> BatchDetail | None:
+        """See `Monitor.batch`."""
         async with self._reading() as (store, journal):
-            return await store.batch(sequence), await journal.get(sequence)
+            row, kept = await store.batch(sequence), await journal.get(sequence)
+            if row is None:
+                return None
+            if kept is None:
+                return BatchDetail(row=row, took_ms=None, headers=None, body=None, elements=[])
+            understood, others = _split(kept.body, row.elements)
+            fates = await store.fates(sequence, understood)
+        return BatchDetail(
+            row=row,
+            took_ms=kept.took_ms,
+            headers=[(name, value) for name, value in json.loads(kept.headers)],
+            body=kept.body,
+            elements=[*fates, *_quarantined({*others, *dict(understood)} - {fate.index for fate in fates})],
+        )
 
     async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
         """See `Monitor.quarantine`."""
@@ -111,7 +145,7 @@ class FolderMonitor:
             return await store.quarantine(limit, before)
 
     async def quarantined_bytes(self, row_id: int) -> bytes | None:
-        """The raw bytes of one thing in quarantine."""
+        """See `Monitor.quarantined_bytes`."""
         async with self._reading() as (store, _):
             return await store.quarantined_bytes(row_id)
 
@@ -147,6 +181,17 @@ class FolderMonitor:
             assert self._store is not None
             assert self._journal is not None
             return self._store, self._journal
+
+
+def _split(body: bytes, limit: int) -> tuple[list[tuple[int, Report]], list[int]]:
+    """The understood elements of a body, and the indexes of the others; a malformed body has none of either."""
+    elements = list(Elements(body, limit)) if limit else []
+    understood = [(index, one) for index, one in enumerate(elements) if isinstance(one, Report)]
+    return understood, [index for index, one in enumerate(elements) if not isinstance(one, Report)]
+
+
+def _quarantined(indexes: set[int]) -> list[ElementFate]:
+    return [ElementFate(index=index, message_id=None, status=None, became="quarantined") for index in sorted(indexes)]
 
 
 async def no_service() -> ServiceStatus | None:

@@ -350,7 +350,7 @@ def test_the_raw_body_of_a_batch_is_the_file_that_was_sent(story: Story) -> None
         assert (done.returncode, done.stderr) == (0, b"")
         assert done.stdout == samples()[number - 1].read_bytes()
     told = json_of("batch", "16", data_dir=story.folder)
-    assert list(told) == [*BATCH_KEYS, "took_ms", "headers"]
+    assert list(told) == [*BATCH_KEYS, "took_ms", "headers", "became"]
     assert {key: told[key] for key in BATCH_KEYS} == story.live.batches[4]
     assert ["user-agent", "hooklab-send"] in told["headers"]
     assert not [name for name, _ in told["headers"] if "authorization" in name.lower()]

@@ -5,6 +5,7 @@ import asyncio
 from hooklab.metrics import Counters, ServiceStatus, Snapshot
 from hooklab.monitor import MonitorError
 from hooklab.store.base import (
+    BatchDetail,
     BatchRow,
     Condition,
     MessageDetail,
@@ -159,6 +160,12 @@ class FakeMonitor:
 
     async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
         return []
+
+    async def batch(self, sequence: int) -> BatchDetail | None:
+        return None
+
+    async def quarantined_bytes(self, row_id: int) -> bytes | None:
+        return None
 
     async def minutes(self, since: int) -> list[MinuteRow]:
         return []

@@ -1,7 +1,6 @@
 """`batches` and `batch`."""
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -9,8 +8,7 @@ import msgspec
 
 from hooklab.commands.common import CommandError, print_json, print_line, print_table, read
 from hooklab.config import Settings
-from hooklab.journal.base import JournalBatch
-from hooklab.store.base import BatchRow
+from hooklab.store.base import BatchDetail, BatchRow
 from hooklab.text import clean_lines
 from hooklab.times import iso
 
@@ -46,37 +44,46 @@ def batches(given: argparse.Namespace, settings: Settings) -> int:
 
 def batch(given: argparse.Namespace, settings: Settings) -> int:
     """One request; `--raw` writes its body byte for byte."""
-    row, kept = read(settings, lambda monitor: monitor.batch(given.number))
+    number: int = given.number
     if given.raw:
-        sys.stdout.buffer.write(_kept(given.number, kept).body)
+        kept = read(settings, lambda monitor: monitor.kept(number))
+        if kept is None:
+            raise CommandError(f"the body of batch {number} is not kept here")
+        sys.stdout.buffer.write(kept.body)
         return 0
-    if row is None:
-        waiting = kept is not None
+    found = read(settings, lambda monitor: monitor.batch(number))
+    if found is None:
+        waits = read(settings, lambda monitor: monitor.kept(number)) is not None
         raise CommandError(
-            f"batch {given.number} is in the journal and not projected yet; --raw shows its body"
-            if waiting
-            else f"there is no batch {given.number} here"
+            f"batch {number} is in the journal and not projected yet; --raw shows its body"
+            if waits
+            else f"there is no batch {number} here"
         )
     if given.json:
-        print_json({**_json(row), "took_ms": kept and kept.took_ms, "headers": kept and json.loads(kept.headers)})
-        return 0
-    for name, value in _json(row).items():
-        print_line(f"{name.replace('_', ' '):<12} {'-' if value is None else value}")
-    if kept is None:
-        print_line("the body is no longer kept")
-        return 0
-    print_line(f"{'took':<12} {kept.took_ms} ms")
-    for name, value in json.loads(kept.headers):
-        print_line(f"  {name}: {value}")
-    print_line()
-    print(clean_lines(_pretty(kept.body)))
+        elements = [msgspec.structs.asdict(fate) for fate in found.elements]
+        print_json({**_json(found.row), "took_ms": found.took_ms, "headers": found.headers, "became": elements})
+    else:
+        _print(found)
     return 0
 
 
-def _kept(number: int, kept: JournalBatch | None) -> JournalBatch:
-    if kept is None:
-        raise CommandError(f"the body of batch {number} is not kept here")
-    return kept
+def _print(found: BatchDetail) -> None:
+    for name, value in _json(found.row).items():
+        print_line(f"{name.replace('_', ' '):<12} {'-' if value is None else value}")
+    if found.body is None:
+        print_line("the body is no longer kept")
+        return
+    print_line(f"{'took':<12} {found.took_ms} ms")
+    for name, value in found.headers or []:
+        print_line(f"  {name}: {value}")
+    print_line()
+    print_table(
+        ("INDEX", "BECAME", "STATUS", "MESSAGE"),
+        [(fate.index, fate.became, fate.status or "-", fate.message_id or "-") for fate in found.elements],
+        right=(0,),
+    )
+    print_line()
+    print(clean_lines(_pretty(found.body)))
 
 
 def _json(row: BatchRow) -> dict[str, Any]:

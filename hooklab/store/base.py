@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from hooklab.metrics import Counters
 from hooklab.store.fold import JudgedBatch
+from hooklab.wire import Report
 
 
 class StoreError(Exception):
@@ -74,6 +75,28 @@ class BatchRow(Struct, frozen=True, kw_only=True):
     """1 for the first."""
 
 
+class ElementFate(Struct, frozen=True, kw_only=True):
+    """What one element of a batch became."""
+
+    index: int
+    message_id: str | None
+    """None where it went to quarantine."""
+    status: str | None
+    became: str
+    """new, retry, duplicate or quarantined."""
+
+
+class BatchDetail(Struct, frozen=True, kw_only=True):
+    """One POST whole: its row, how it came, its body, and what each element became."""
+
+    row: BatchRow
+    took_ms: int | None
+    """None, like all below, where the body is no longer kept."""
+    headers: list[tuple[str, str]] | None
+    body: bytes | None
+    elements: list[ElementFate]
+
+
 class QuarantineRow(Struct, frozen=True, kw_only=True):
     """Something that was received and could not be understood."""
 
@@ -128,6 +151,9 @@ class StoreReader(Protocol):
 
     async def batch(self, sequence: int) -> BatchRow | None:
         """One batch, None where it is not known (or not yet projected)."""
+
+    async def fates(self, sequence: int, reports: Sequence[tuple[int, Report]]) -> list[ElementFate]:
+        """What the understood elements (index, report) of one batch became; those not in the store are left out."""
 
     async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
         """What is in quarantine, newest first; `before` is an id."""

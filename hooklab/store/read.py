@@ -8,11 +8,12 @@ from typing import Any, Final, Self
 import aiosqlite
 
 from hooklab import rules
-from hooklab.database import open_reader
+from hooklab.database import fetch_for, open_reader
 from hooklab.metrics import Counters
 from hooklab.store.base import (
     BatchRow,
     Condition,
+    ElementFate,
     MessageDetail,
     MessageRow,
     MinuteRow,
@@ -22,7 +23,7 @@ from hooklab.store.base import (
 from hooklab.store.fold import TOTALS
 from hooklab.store.sqlite import STORE
 from hooklab.times import DAY, Clock
-from hooklab.wire import STATUSES, format_uuid
+from hooklab.wire import STATUSES, Report, format_uuid
 
 _MESSAGE: Final = (
     "message_id, rank, seen, reports + repeats, first_at, new_at, last_at, last_arrival,"
@@ -116,6 +117,28 @@ class SqliteStoreReader:
         rows = await self._fetch(f"{_BATCH} WHERE sequence = ?", (sequence,))
         return _batch(rows[0]) if rows else None
 
+    async def fates(self, sequence: int, reports: Sequence[tuple[int, Report]]) -> list[ElementFate]:
+        """See `StoreReader.fates`."""
+        found = await fetch_for(
+            self._connection,
+            "SELECT column1, r.arrival, p.retry FROM (",
+            [(index, report.message_id, report.digest, rules.pack(sequence, index)) for index, report in reports],
+            ") CROSS JOIN messages m ON m.message_id = column2"
+            " CROSS JOIN reports r ON r.message = m.id AND r.digest = column3"
+            " LEFT JOIN repeats p ON p.message = m.id AND p.arrival = column4",
+        )
+        became = {index: _became(rules.pack(sequence, index), arrival, retry) for index, arrival, retry in found}
+        return [
+            ElementFate(
+                index=index,
+                message_id=format_uuid(report.message_id),
+                status=STATUSES[report.status],
+                became=became[index],
+            )
+            for index, report in reports
+            if index in became
+        ]
+
     async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
         """See `StoreReader.quarantine`."""
         rows = await self._fetch(
@@ -179,6 +202,12 @@ class SqliteStoreReader:
     async def _fetch(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         async with self._one_at_a_time:
             return list(await self._connection.execute_fetchall(sql, values))
+
+
+def _became(here: int, first: int, retry: int | None) -> str:
+    if here == first:
+        return "new"
+    return "retry" if retry else "duplicate"
 
 
 def _timeline(rows: list[Any]) -> list[TimelineEntry]:
