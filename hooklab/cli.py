@@ -85,6 +85,8 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_serving(add("run", "receiver and screen in one process; without a terminal the same as serve", "run"))
     _add_serving(add("serve", "receiver without a screen", "run"))
 
+    add("attach", "the screen on a data folder whose service runs elsewhere, or does not run", "screen")
+
     send = add("send", "POST files to the hook URL as they are; one line an answer", "send")
     send.add_argument("files", nargs="+", metavar="FILE", type=Path)
     send.add_argument("--url", help="where to (default: the hook URL of this data folder)")

@@ -293,10 +293,14 @@ class ServiceThread:
         Raises:
             ServiceError: it had died before.
         """
+        self.ask_to_stop()
+        self.join()
+
+    def ask_to_stop(self) -> None:
+        """Lets the service stop; does not wait."""
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             with contextlib.suppress(RuntimeError):  # it ended at this very moment
                 self._loop.call_soon_threadsafe(self._stop.set)
-        self.join()
 
     def join(self) -> None:
         """Waits for its end.

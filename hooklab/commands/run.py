@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from hooklab.commands.common import CommandError, clock
-from hooklab.config import Settings
+from hooklab.config import Settings, load_settings
 from hooklab.files import Folder
 from hooklab.receiver.access import SHORT_TOKEN
 from hooklab.service import Service, ServiceError, ServiceThread
@@ -71,9 +71,9 @@ def _leave_if_held() -> None:
 
 def run(given: argparse.Namespace, settings: Settings) -> int:
     """Receiver and screen in one process; without a terminal the same as `serve`."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+    if not _has_terminal():
         return serve(given, settings)
-    from hooklab.commands.screen import show_screen
+    from hooklab.commands.screen import let_go_of_terminal, show_screen
 
     folder = Folder(settings.data_dir)
     folder.prepare()
@@ -84,13 +84,48 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
         service = thread.start()
         try:
             _warn(settings)
-            show_screen(folder, clock, service, thread)
+            ended = show_screen(folder, service, thread)
+            if ended == "hangup":
+                let_go_of_terminal()
+            if ended in _GOES_ON:
+                _go_on(service, thread, settings, ended)
         finally:
             thread.stop()
     except ServiceError as error:
         raise CommandError(str(error)) from error
     _leave_if_held()
     return 0
+
+
+_GOES_ON = {
+    "detach": "hooklab goes on receiving",
+    "hangup": "the terminal is gone; hooklab goes on receiving",
+    "failed": "the screen failed (see the log); hooklab goes on receiving",
+}
+
+
+def _go_on(service: Service, thread: ServiceThread, settings: Settings, ended: str) -> None:
+    """Waits for the end of the service without a screen; SIGINT and SIGTERM stop it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: thread.ask_to_stop())
+    logging.getLogger("hooklab").info("%s without a screen", _GOES_ON[ended])
+    where = "" if settings.data_dir == load_settings({}, {}).data_dir else f" --data-dir {settings.data_dir}"
+    print(
+        f"{_GOES_ON[ended]} (process {service.status().pid}). The prompt does not come back by itself: "
+        f"Ctrl-C stops hooklab, closing the terminal does not. To look again: hooklab attach{where}",
+        flush=True,
+    )
+    thread.join()
+
+
+def _has_terminal() -> bool:
+    """Whether there is a terminal, and it is ours to draw on: in the background a drawing process is stopped."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+        return False
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:  # it is not our controlling terminal: nobody else can be in its foreground
+        return True
 
 
 def _private(path: Path) -> Path:

@@ -1,17 +1,30 @@
-"""The screen of `run`: the only command that imports Textual."""
+"""The screen of `run` and `attach`: the only commands that import Textual."""
 
+import argparse
+import logging
+import os
+import signal
 import sys
 
+from hooklab.commands.common import CommandError, clock
+from hooklab.config import Settings
 from hooklab.files import Folder
 from hooklab.metrics import ServiceStatus
-from hooklab.monitor import FolderMonitor
+from hooklab.monitor import FolderMonitor, ask_service
 from hooklab.service import Service, ServiceThread
-from hooklab.times import Clock
 from hooklab.tui.app import MonitorApp
+from hooklab.tui.driver import SteadyDriver, log_faults
+
+log = logging.getLogger("hooklab.screen")
 
 
-def show_screen(folder: Folder, clock: Clock, service: Service, thread: ServiceThread) -> None:
-    """Shows the screen of the service in this process until the user leaves it, or the service ends."""
+def show_screen(folder: Folder, service: Service, thread: ServiceThread) -> str:
+    """Shows the screen of the service in this process; gives how it ended.
+
+    Returns:
+        "stop", "detach" (leave the service running), "hangup" (the terminal is gone), "ended" (the service is), or
+        "failed" (the screen is; the log says how).
+    """
     # With the default of 5 ms, drawing holds up an answer for as long; measured in the design, section 9.
     sys.setswitchinterval(0.0005)
 
@@ -22,4 +35,47 @@ def show_screen(folder: Folder, clock: Clock, service: Service, thread: ServiceT
         return None
 
     app = MonitorApp(FolderMonitor(folder, clock, status), clock, hook_url=service.hook_url, owns_service=True)
-    app.run()
+    return _run(app)
+
+
+def _run(app: MonitorApp) -> str:
+    # Until the app handles them: a terminal that goes now must not take the receiver with it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    app.driver_class = SteadyDriver
+    log_faults(app, log)
+    try:
+        result = app.run()
+    except OSError as error:  # the terminal went while the app started or ended
+        log.warning("the screen ended: %s", error)
+        result = "hangup"
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if result is None and app.return_code:
+        return "failed"
+    return result or "left"
+
+
+def let_go_of_terminal() -> None:
+    """Points the standard streams at nothing: the terminal is gone, and its descriptors only give errors."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(nothing, fd)
+    os.close(nothing)
+
+
+def attach(given: argparse.Namespace, settings: Settings) -> int:
+    """The same screen on a data folder whose service runs elsewhere, or does not run."""
+    del given
+    folder = Folder(settings.data_dir)
+    folder.require()
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise CommandError("attach needs a terminal; without one use: hooklab stats, messages, show")
+
+    async def status() -> ServiceStatus | None:
+        return await ask_service(folder)
+
+    app = MonitorApp(FolderMonitor(folder, clock, status), clock, hook_url=None, owns_service=False)
+    result = _run(app)
+    if result == "hangup":
+        let_go_of_terminal()
+    return 1 if result == "failed" else 0

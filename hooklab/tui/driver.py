@@ -1,0 +1,146 @@
+"""A terminal that stalls, vanishes or is stopped must not hold up the process that receives.
+
+Textual's driver trusts its terminal: a full one blocks the app's loop, a closed one makes its input thread spin,
+and a signal to stop stops the whole process, receiver included. This subclass takes that trust away. It reaches
+into names that Textual does not promise (`_file`, the two signal methods), hence the narrow version range in
+`pyproject.toml` and the tests in a real pty.
+"""
+
+import asyncio
+import logging
+import os
+import select
+import sys
+import termios
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from textual.app import App
+from textual.drivers.linux_driver import LinuxDriver
+
+_PATIENCE: Final = 0.25
+"""Seconds that one write waits for the terminal before it is dropped."""
+_AFRESH: Final = b"\x18\x1b[0m"
+"""Ends a sequence that a dropped write cut in two, and its colours."""
+
+
+def log_faults(app: App[Any], log: logging.Logger) -> None:
+    """Sends the traceback of a fault of the screen to the log; Textual would print it over the terminal."""
+
+    def print_nothing() -> None:
+        log.error("the screen failed", exc_info=app._exception)
+
+    app._print_error_renderables = print_nothing  # type: ignore[method-assign]
+
+
+class SteadyFile:
+    """Writes to a terminal without ever waiting for it for long: what does not fit is dropped.
+
+    What was dropped is not remembered: the screen is drawn anew as soon as the terminal takes something again.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self, fd: int, recovered: Callable[[], None]) -> None:
+        """Takes a descriptor of its own, in non-blocking mode; `recovered` is called from the writing thread."""
+        self._fd = fd
+        self._recovered = recovered
+        self._stalled = False
+        self._patience = _PATIENCE
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._fd
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def write(self, text: str) -> None:
+        """Writes `text`, or drops it where the terminal takes nothing."""
+        data = text.encode(errors="replace")
+        if self._stalled:
+            if not self._is_writable(0):
+                return
+            self._stalled = False
+            self._push(_AFRESH)
+            self._recovered()
+            return
+        self._push(data)
+
+    def last_words(self) -> None:
+        """From now on what is written matters more than what waits: the modes that exit resets."""
+        if self._stalled:
+            try:
+                termios.tcflush(self._fd, termios.TCOFLUSH)
+            except termios.error:
+                return
+            self._stalled = False
+            self._push(_AFRESH)
+
+    def _push(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._fd, view) :]
+            except BlockingIOError:
+                if not self._is_writable(self._patience):
+                    self._stalled = True
+                    return
+            except OSError:  # it is gone; whoever watches it says so
+                return
+
+    def _is_writable(self, seconds: float) -> bool:
+        return bool(select.select([], [self._fd], [], seconds)[1])
+
+
+class SteadyDriver(LinuxDriver):
+    """Textual's driver on a `SteadyFile`; tells the app to exit with "hangup" when its terminal is gone."""
+
+    def __init__(self, app: App[Any], **options: Any) -> None:
+        """As Textual makes it."""
+        super().__init__(app, **options)
+        self._loop = asyncio.get_running_loop()
+        terminal = os.ttyname(sys.__stderr__.fileno() if sys.__stderr__ else self.fileno)
+        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        self._steady = SteadyFile(os.open(terminal, flags), self._draw_anew)
+        self._file = self._steady  # type: ignore[assignment]  # it has what the writer thread uses
+        threading.Thread(target=self._watch, name="terminal watch", daemon=True).start()
+
+    def stop_application_mode(self) -> None:
+        """Restores the terminal, also one that takes nothing at the moment."""
+        self._steady.last_words()
+        super().stop_application_mode()
+
+    def close(self) -> None:
+        """Lets go of the terminal."""
+        super().close()
+        os.close(self._steady.fileno())
+
+    def _watch(self) -> None:
+        """Waits for the terminal's end; not every terminal that goes sends SIGHUP."""
+        watch = select.poll()
+        watch.register(self.fileno, 0)
+        while True:
+            if any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in watch.poll()):
+                break
+        self._later(lambda: self._app.exit("hangup"))
+
+    def _draw_anew(self) -> None:
+        self._later(lambda: self._app.refresh(layout=True))
+
+    def _later(self, call: Callable[[], Any]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:  # the loop has ended
+            return
+
+    def _sigtstp_application(self, *_: Any) -> None:
+        """Stopping would stop the receiver."""
+
+    def _sigcont_application(self, *_: Any) -> None:
+        """There was no stop; the kernel also sends this after a hang-up, when there is nothing to draw on."""

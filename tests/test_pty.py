@@ -1,0 +1,188 @@
+"""`hooklab run` in a real terminal that goes, stalls, changes or is left: the receiver goes on answering."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pty_stage import Terminal, hooklab_run, until
+from support import TOKEN, RunningService, body_of, hooklab, json_of, pair
+
+from hooklab.commands.send import post
+from hooklab.files import Folder
+from hooklab.monitor import _ask
+
+
+class Screen(Terminal):
+    """`hooklab run` in a pty."""
+
+    def __init__(
+        self, folder: Path, columns: int = 80, rows: int = 24, *, command: list[str | Path] | None = None
+    ) -> None:
+        self.folder = folder
+        super().__init__(command or hooklab_run(folder, "--token", TOKEN), columns, rows)
+        status = until(lambda: folder.exists() and _ask(Folder(folder)), "the service does not start")
+        self.url = status.hook_url
+
+    def post(self) -> int:
+        """One new message; gives the answer's code."""
+        return post(self.url, body_of(pair()))[0]
+
+
+@contextmanager
+def screen(folder: Path, columns: int = 80, rows: int = 24) -> Iterator[Screen]:
+    with Screen(folder, columns, rows) as shown:
+        shown.wait_for("smsWebhooks")
+        yield shown
+
+
+def test_shows_what_comes_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    """A first report appears; `q` and a yes stop the service, exit 0, and the terminal's modes are those before."""
+    with screen(tmp_path / "data") as shown:
+        assert not shown.mode_is_restored()
+        assert shown.post() == 200
+        shown.wait_for("3519····0123")
+        shown.keys("q")
+        shown.wait_for("top the service")
+        shown.keys("y")
+        assert shown.ends_with() == 0
+        assert shown.mode_is_restored()
+        until(lambda: b"\x1b[?1049l" in shown.received, "the alternate screen is not left")
+
+
+def test_a_terminal_that_hangs_up_leaves_the_receiver(tmp_path: Path) -> None:
+    """After SIGHUP and a dead pty it answers 200, uses next to no CPU, can be attached to, and ends with 0."""
+    folder = tmp_path / "data"
+    with screen(folder) as shown:
+        assert shown.post() == 200
+        shown.hang_up()
+        until(lambda: "without a screen" in (folder / "hooklab.log").read_text(), "it does not notice")
+        for _ in range(5):
+            assert shown.post() == 200
+        before = shown.cpu_ticks()
+        time.sleep(2)  # what is measured is that nothing happens
+        assert shown.cpu_ticks() - before < os.sysconf("SC_CLK_TCK") // 2
+        assert json_of("stats", data_dir=folder)["refused"] == {}
+        shown.process.send_signal(signal.SIGTERM)
+        assert shown.ends_with() == 0
+    assert json_of("stats", data_dir=folder)["messages"] == 6
+
+
+@pytest.mark.parametrize("seconds", [30])
+def test_a_terminal_that_nobody_reads_stalls_nothing(tmp_path: Path, seconds: int) -> None:
+    """While nobody reads for half a minute every POST is 200; when somebody reads again, the screen is whole."""
+    with screen(tmp_path / "data", columns=200, rows=50) as shown:
+        shown.stop_reading()
+        ends = time.monotonic() + seconds
+        sent = 0
+        while time.monotonic() < ends:
+            assert shown.post() == 200
+            sent += 1
+            time.sleep(0.02)
+        shown.read_on()
+        shown.wait_for(f"messages{sent:>12,}")
+        shown.keys("q")
+        shown.wait_for("top the service")
+        shown.keys("y")
+        assert shown.ends_with() == 0
+        assert shown.mode_is_restored()
+
+
+def test_sigterm_while_stalled_ends_well(tmp_path: Path) -> None:
+    """A full terminal does not hold up the end: exit 0, and the modes and the screen are restored."""
+    with screen(tmp_path / "data", columns=200, rows=50) as shown:
+        shown.stop_reading()
+        for _ in range(300):
+            assert shown.post() == 200
+            time.sleep(0.01)
+        shown.process.send_signal(signal.SIGTERM)
+        assert shown.ends_with() == 0
+        assert shown.mode_is_restored()
+        shown.read_on()
+        until(lambda: b"\x1b[?1049l" in shown.received, "the alternate screen is not left")
+
+
+_FAULT = """
+import sys
+from hooklab.tui.widgets.message_list import MessageList
+def raises(self, y):
+    raise ZeroDivisionError("a widget that raises")
+MessageList.render_line = raises
+from hooklab.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_widget_that_raises_takes_only_the_screen(tmp_path: Path) -> None:
+    """The screen ends, the terminal is restored, one line says so, and the receiver goes on until it is stopped."""
+    folder = tmp_path / "data"
+    command = [sys.executable, "-c", _FAULT, *hooklab_run(folder, "--token", TOKEN)[3:]]
+    with Screen(folder, command=command) as shown:
+        assert shown.post() == 200
+        shown.wait_for("hooklab goes on receiving")
+        until(shown.mode_is_restored, "the modes are not restored")
+        assert "ZeroDivisionError" in (folder / "hooklab.log").read_text()
+        for _ in range(5):
+            assert shown.post() == 200
+        shown.keys("\x03")
+        assert shown.ends_with() == 0
+
+
+def test_resizing_to_almost_nothing_and_back(tmp_path: Path) -> None:
+    """40x10 and back to 120x36: it draws on, and answers."""
+    with screen(tmp_path / "data", columns=120, rows=36) as shown:
+        shown.post()
+        shown.wait_for("3519····0123")
+        for columns, rows in ((40, 10), (10, 3), (120, 36)):
+            shown.resize(columns, rows)
+            assert shown.post() == 200
+        shown.wait_for("arrivals")
+        shown.wait_for("Delivered to handset")
+        shown.process.send_signal(signal.SIGTERM)
+        assert shown.ends_with() == 0
+        assert shown.mode_is_restored()
+
+
+def test_ctrl_z_from_outside_does_not_stop_the_receiver(tmp_path: Path) -> None:
+    """SIGTSTP, which would stop the process with its receiver, changes nothing."""
+    with screen(tmp_path / "data") as shown:
+        shown.process.send_signal(signal.SIGTSTP)
+        assert shown.post() == 200
+        shown.wait_for("3519····0123")
+        shown.process.send_signal(signal.SIGCONT)
+        assert shown.post() == 200
+        shown.process.send_signal(signal.SIGTERM)
+        assert shown.ends_with() == 0
+
+
+def test_attach_follows_a_service_that_restarts(tmp_path: Path) -> None:
+    """It shows what a service elsewhere stores, says when that is gone, and comes back by itself; `q` leaves."""
+    folder = tmp_path / "data"
+    with RunningService(folder) as service:
+        service.post(body_of(pair()))
+        with Terminal([sys.executable, "-m", "hooklab", "attach", "--data-dir", folder], 120, 36) as shown:
+            shown.wait_for("3519····0123")
+            shown.wait_for("● well")
+            service.kill()
+            shown.wait_for("○ no service")
+            with RunningService(folder) as again:
+                shown.wait_for("● well")
+                again.post(body_of(pair()))
+                shown.wait_for(f"messages{2:>12}")
+                shown.keys("q")
+                assert shown.ends_with() == 0
+                assert shown.mode_is_restored()
+                assert again.post(body_of(pair()))[0] == 200
+
+
+def test_attach_without_a_terminal_says_what_to_use(tmp_path: Path) -> None:
+    """One line and exit 1."""
+    folder = tmp_path / "data"
+    with RunningService(folder):
+        done = hooklab("attach", data_dir=folder)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"needs a terminal" in done.stderr
