@@ -27,6 +27,7 @@ def _fail(message: str, code: int = 1) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; gives the exit code: 0, 1 for a failure, 2 for a wrong use."""
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 gets a ? and not a fault
     given = _build_parser().parse_args(arguments)
@@ -47,6 +48,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _explain(error)
     return code
+
+
+def _open_closed_streams() -> None:
+    """A standard stream that was closed (`>&-`) is opened on nothing, or the next file would take its number."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            fd = os.open(os.devnull, os.O_RDWR)
+            if fd != number:
+                os.dup2(fd, number)
+                os.close(fd)
+            stream = os.fdopen(number, mode, encoding="utf-8")
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 def _explain(error: Exception) -> int:
@@ -134,6 +148,12 @@ _SETTINGS = {
     "public_url": ("URL", "the address as the provider sees it"),
     "stuck_after": ("TIME", "a pending message with nothing new for this long is stuck (default 24h)"),
     "assume_timezone": ("ZONE", "zone of reported times that name none (default UTC)"),
+    "max_head": ("BYTES", "largest header block (default 16 KiB)"),
+    "max_fields": ("N", "most header fields (default 100)"),
+    "max_receiving": ("BYTES", "bodies in flight, all connections together (default 64 MiB)"),
+    "idle_timeout": ("SECONDS", "time that a connection without a request stays open (default 60)"),
+    "commit_timeout": ("SECONDS", "a commit slower than this is answered 503 (default 8)"),
+    "disk_reserve": ("BYTES", "free disk below which the answer is 503 (default 256 MiB or 10 %%)"),
     "max_body": ("BYTES", "largest body (default 4 MiB)"),
     "max_elements": ("N", "elements of one array that are judged (default 10000)"),
     "max_queue": ("BYTES", "batches waiting for their commit (default 32 MiB)"),

@@ -12,7 +12,8 @@ from msgspec import Meta, Struct
 
 from hooklab.times import parse_duration, zone
 
-_Bytes = Annotated[int, Meta(ge=1024, le=2**31)]
+_Bytes = Annotated[int, Meta(ge=1024, le=2**29)]
+"""SQLite takes no value of a gigabyte or more."""
 _Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
 
@@ -71,7 +72,7 @@ def split_bind(bind: str) -> tuple[str, int]:
     """
     host, colon, port = bind.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    if not colon or not host or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
         raise SettingsError(f"bind: {bind!r} is not HOST:PORT; write for example 127.0.0.1:8080 or [::1]:8080")
     return host, int(port)
 
@@ -127,7 +128,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the settings file {path} cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"the settings file {path} is not TOML: {error}") from error
 
 

@@ -51,6 +51,7 @@ async def open_writer(path: Path, kind: Kind, *, checkpoint_pages: int) -> aiosq
         DatabaseError: the file is another program's, or of another version (see `version_of`).
         sqlite3.Error: it cannot be read or written.
     """
+    await _require_ours(path, kind)
     touch_private(path)
     connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512)
     try:
@@ -74,6 +75,46 @@ async def open_writer(path: Path, kind: Kind, *, checkpoint_pages: int) -> aiosq
         await connection.close()
         raise
     return connection
+
+
+def header_marks(path: Path) -> tuple[int, int] | None:
+    """`application_id` and `user_version` as the file's first page has them; None where it is empty or not there.
+
+    Raises:
+        DatabaseError: it is no SQLite file.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except FileNotFoundError:
+        return None
+    if not head:
+        return None
+    if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
+        raise DatabaseError(f"{path} is not a SQLite file")
+    return int.from_bytes(head[68:72]), int.from_bytes(head[60:64])
+
+
+async def _require_ours(path: Path, kind: Kind) -> None:
+    """Another program's file is refused before anything is changed in it.
+
+    A file of ours whose first pages are still in the WAL has no marks yet.
+    """
+    marks = header_marks(path)
+    if marks is None or marks[0] == kind.application_id or (marks[0] == 0 and _has_wal(path)):
+        return
+    if marks[0] == 0:
+        async with aiosqlite.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as connection:
+            [(empty,)] = await connection.execute_fetchall("SELECT count(*) = 0 FROM sqlite_schema")
+        if empty:
+            return
+    raise DatabaseError(f"{path} is not a hooklab {kind.name}; move it away or name another --data-dir")
+
+
+def remove_database(path: Path) -> None:
+    """Deletes a database file and what belongs to it."""
+    for suffix in ("-wal", "-shm", ""):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 async def open_reader(path: Path, kind: Kind) -> aiosqlite.Connection:
@@ -167,7 +208,7 @@ async def _each_slice(
 
 def is_io(error: BaseException) -> bool:
     """Whether an error is of the disk or of another connection, and not of what was written."""
-    if isinstance(error, OSError):
+    if isinstance(error, (OSError, MemoryError)):
         return True
     code = getattr(error, "sqlite_errorcode", None)
     return (

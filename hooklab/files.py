@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import secrets
 import socket
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ class Folder:
         self.path = path
         self.journal = path / "journal.db"
         self.store = path / "store.db"
+        self.new_store = path / "store.new.db"
+        """Where a rebuild writes until it is whole."""
         self.lock = path / "hooklab.lock"
         self.socket = path / "hooklab.sock"
         self.token = path / "token"
@@ -80,30 +83,46 @@ class FolderLock:
         Raises:
             FolderError: another process holds it.
         """
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # The folder itself is locked: a file in it could be deleted, and a second one be locked then.
+        fd = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            holder = os.read(fd, 32).decode("ascii", "replace").strip()
             os.close(fd)
-            by = f" (process {holder})" if holder.isdigit() else ""
             raise FolderError(
-                f"another hooklab{by} already runs on {self._path.parent}; "
-                "stop it first, or give this one its own --data-dir"
+                f"another hooklab{self._holder()} already runs on {self._path.parent}; stop it first, or give this"
+                " one its own --data-dir; to look at what it does: hooklab attach"
             ) from None
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
+        touch_private(self._path)
+        self._path.write_text(f"{os.getpid()}\n", encoding="ascii")
         self._fd = fd
         return self
+
+    def _holder(self) -> str:
+        try:
+            holder = self._path.read_text(encoding="ascii", errors="replace").strip()
+        except OSError:
+            return ""
+        return f" (process {holder})" if holder.isdigit() else ""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Lets go."""
         if self._fd >= 0:
-            os.ftruncate(self._fd, 0)
+            touch_private(self._path)
+            os.truncate(self._path, 0)
             os.close(self._fd)
             self._fd = -1
+
+
+def fsync(path: Path) -> None:
+    """Has the disk write what it holds of a file, or of a folder's names."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def touch_private(path: Path) -> None:
@@ -115,16 +134,36 @@ def touch_private(path: Path) -> None:
         os.close(fd)
 
 
-def read_or_make_token(path: Path) -> str:
-    """The token kept in `path`; where there is none, a new one is made and kept there, mode 0600."""
+def read_token(path: Path) -> str | None:
+    """The token kept in `path`; None where there is no such file.
+
+    Raises:
+        FolderError: it cannot be read, or holds nothing or something else.
+    """
     try:
         token = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
         token = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise FolderError(f"the token file {path} cannot be read: {error}") from error
-    if token:
-        return token
+    except OSError as error:
+        raise FolderError(f"the token file {path} cannot be read: {error.strerror}") from error
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", token):
+        raise FolderError(
+            f"the token file {path} holds no token (A-Z a-z 0-9 _ -); restore it, or delete it to get a new hook URL"
+        )
+    return token
+
+
+def read_or_make_token(path: Path) -> str:
+    """The token kept in `path`; where there is none, a new one is made and kept there, mode 0600.
+
+    Raises:
+        FolderError: it cannot be read or written.
+    """
+    kept = read_token(path)
+    if kept is not None:
+        return kept
     token = secrets.token_urlsafe(24)
     aside = path.with_name(path.name + ".new")
     try:

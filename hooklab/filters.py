@@ -54,6 +54,12 @@ def parse_filter(words: Sequence[str], now: int) -> Condition:
     return Condition(" AND ".join(parts) or "1", values)
 
 
+def is_known(word: str) -> bool:
+    """Whether a word is one of the named ones, and not a bare one."""
+    name, colon, _ = word.partition(":")
+    return bool(colon) and name.lower() in _WORDS
+
+
 _Bind = Callable[[Any], str]
 
 

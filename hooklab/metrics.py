@@ -46,6 +46,8 @@ class ServiceStatus(Struct, frozen=True, kw_only=True):
     """Microseconds UTC."""
     hook_url: str
     """With its token: mask it before it is shown."""
+    local_url: str = ""
+    """The same on this machine, whatever the provider sees."""
     ready: bool
     problem: str | None = None
     """Why it answers 503, in words; None while it is well."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -10,10 +11,11 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from hooklab.config import Settings
-from hooklab.database import is_damaged
-from hooklab.journal.base import Journal
+from hooklab.database import is_damaged, is_io
+from hooklab.journal.base import Journal, JournalError
 from hooklab.projector import Projector
-from hooklab.store.sqlite import SqliteStore, open_store, put_aside
+from hooklab.store.base import StoreError
+from hooklab.store.sqlite import SqliteStore, is_sound, open_store, projected, put_aside
 from hooklab.times import parse_duration, zone
 
 log = logging.getLogger("hooklab.projection")
@@ -21,6 +23,7 @@ log = logging.getLogger("hooklab.projection")
 _DEFAULT_ZONE = "UTC"
 _DEFAULT_STUCK = "24h"
 _DEFAULT_ELEMENTS = 10_000
+_RETRY_SECONDS = 1.0
 
 
 class InForce(Struct, frozen=True):
@@ -96,15 +99,29 @@ class Projection:
             try:
                 await self._projector.run()
             except Exception as error:
-                if not is_damaged(error) or self._finishing:
+                if self._finishing or not (is_damaged(error) or is_io(error)):
                     raise
-                log.error("%s is damaged (%s): put aside, and rebuilt from the journal", self._path, error)  # noqa: TRY400
-                await self._store.close()
-                put_aside(self._path)
-                kept = self._force.as_kept()
-                self._store, self._force = await _open(self._path, self._journal, self._settings, kept)
-                self._projector = self._force.projector(self._journal, self._store)
+                await self._mend(error)
             else:
+                return
+
+    async def _mend(self, error: Exception) -> None:
+        """Opens the store anew, after a look whether it is really damaged; waits while the disk does not let it."""
+        log.error("%s cannot be read or written: %s", self._path, error)
+        await self._store.close()
+        while not self._finishing:
+            try:
+                if is_damaged(error) and not await is_sound(self._path):
+                    log.error("%s is damaged: put aside, and rebuilt from the journal", self._path)
+                    put_aside(self._path)
+                self._store, self._force = await _open(
+                    self._path, self._journal, self._settings, self._force.as_kept()
+                )
+            except (StoreError, JournalError, sqlite3.Error, OSError) as again:
+                log.error("%s cannot be opened: %s", self._path, again)  # noqa: TRY400
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self._projector = self._force.projector(self._journal, self._store)
                 return
 
     def finish(self, seconds: float) -> None:
@@ -121,6 +138,8 @@ async def _open(
     path: Path, journal: Journal, settings: Settings, kept: Mapping[str, str] | None = None
 ) -> tuple[SqliteStore, InForce]:
     first, last = await journal.span()
+    # Numbers that a store has seen are never given again, also after an older journal was put back.
+    await journal.reserve(await projected(path))
     store = await open_store(path, last)
     try:
         if await store.checkpoint() == 0 and first > 1:

@@ -28,6 +28,7 @@ _READ_BYTES: Final = 1_300_000
 _CHUNK_ELEMENTS: Final = 1_000
 _SLICE_SECONDS: Final = 0.002
 _RETRY_SECONDS: Final = 0.5
+_LARGE_BODY: Final = 1024 * 1024
 _GATHER_SECONDS: Final = 0.02
 """How long batches gather before a chunk, unless there is a backlog: a chunk costs the same few dozen hops to
 SQLite's thread whether it holds one batch or a hundred, and those hops are taken from the answers."""
@@ -67,7 +68,10 @@ class Projector:
                     await asyncio.sleep(_GATHER_SECONDS)
                 await self._step()
         while time.monotonic() < self._deadline and self._at < (await self._journal.span())[1]:
+            before = self._at
             await self._step()
+            if self._at == before and not self._troubled:
+                break
 
     async def catch_up(self, progress: Callable[[int], None] | None = None) -> None:
         """Projects up to the journal's present end; `progress` is told the last batch done.
@@ -135,7 +139,10 @@ class Projector:
         if batch.malformed:
             return _whole(batch, _why_malformed(batch.body))
         try:
-            elements = self._split(batch.body, self._max_elements)
+            if len(batch.body) < _LARGE_BODY:
+                elements = self._split(batch.body, self._max_elements)
+            else:  # splitting an odd one may take a second: answers must not wait for it
+                elements = await asyncio.to_thread(self._split, batch.body, self._max_elements)
         except NotAnArray as error:
             return _whole(batch, str(error))
         except Exception as error:
@@ -197,7 +204,9 @@ class Projector:
         stored = await self._journal.get(batch.sequence)
         assert stored is not None
         raws = dict(enumerate(Elements(stored.body, self._max_elements).raws)) if batch.judged else {}
-        poison = await self._poison_in(batch, batch.judged, raws)
+        # If it fails even without its reports, none of them is to blame, and there is nothing to search.
+        searchable = not await self._fails(_without(batch, batch.judged, raws, reason))
+        poison = await self._poison_in(batch, batch.judged, raws) if searchable else []
         for bad in (poison, batch.judged):  # none to blame alone: all of them
             try:
                 await self._store.project([_without(batch, bad, raws, reason)])
@@ -209,6 +218,16 @@ class Projector:
         whole = Quarantined(0, stored.body, reason, batch.elements)
         await self._store.project([msgspec.structs.replace(batch, judged=[], quarantined=[whole])])
 
+    async def _fails(self, batch: JudgedBatch) -> bool:
+        """Whether `batch` cannot be written; it is not."""
+        try:
+            await self._store.project([batch], keep=False)
+        except Exception as error:
+            if _is_of_the_file(error):
+                raise
+            return True
+        return False
+
     async def _poison_in(
         self, batch: JudgedBatch, suspects: Sequence[Judged], raws: dict[int, bytes]
     ) -> list[Judged]:
@@ -216,12 +235,7 @@ class Projector:
             return []
         kept = {one.index for one in suspects}
         others = [one for one in batch.judged if one.index not in kept]
-        try:
-            await self._store.project([_without(batch, others, raws, "")], keep=False)
-        except Exception as error:
-            if _is_of_the_file(error):
-                raise
-        else:
+        if not await self._fails(_without(batch, others, raws, "")):
             return []
         if len(suspects) == 1:
             return list(suspects)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hooklab.config import Settings
-from hooklab.database import DatabaseError, open_reader
-from hooklab.files import Folder, FolderError, FolderLock
+from hooklab.database import DatabaseError, header_marks, remove_database
+from hooklab.files import Folder, FolderError, FolderLock, fsync
 from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.projection import settle
-from hooklab.store.sqlite import STORE, SqliteStore, kept_settings
+from hooklab.store.sqlite import STORE, SqliteStore, kept_settings, projected, put_aside
 from hooklab.times import iso
 
 Progress = Callable[[int, int], None]
@@ -29,16 +29,17 @@ async def rebuild(settings: Settings, folder: Folder, progress: Progress) -> int
     Raises:
         RebuildError: a service runs, the journal was pruned, or a file cannot be used.
     """
-    aside = folder.store.with_name("store.new.db")
+    aside = folder.new_store
     try:
         with FolderLock(folder):
-            _remove(aside)
+            _require_ours(folder.store)
+            remove_database(aside)
             journal = await SqliteJournal.open(folder.journal, JournalLimits())
             try:
                 last = await _rebuild_from(journal, aside, settings, folder, progress)
             finally:
                 await journal.close()
-            _replace(folder.store, aside)
+            await _replace(folder.store, aside)
     except (FolderError, DatabaseError, JournalError, sqlite3.Error, OSError) as error:
         raise RebuildError(f"cannot rebuild: {error}") from error
     return last
@@ -52,10 +53,10 @@ async def _rebuild_from(
     progress: Progress,
 ) -> int:
     first, last = await journal.span()
-    projected = await _projected(folder.store)
-    if projected > last:
+    reached = await projected(folder.store)
+    if reached > last:
         raise RebuildError(
-            f"the store is at batch {projected}, beyond the journal's last, {last}: what lies between would be lost;"
+            f"the store is at batch {reached}, beyond the journal's last, {last}: what lies between would be lost;"
             f" put the right {folder.journal.name} back, or move {folder.store.name} away to begin without it"
         )
     if first > 1:
@@ -67,31 +68,32 @@ async def _rebuild_from(
         force = settle(await kept_settings(folder.store), settings, anew=True)
         await store.keep_settings(**force.as_kept())
         await force.projector(journal, store).catch_up(lambda sequence: progress(sequence, last))
+        await store.settle_on_disk()
     finally:
         await store.close()
     return last
 
 
-async def _projected(path: Path) -> int:
-    """How far the present store is; 0 for one that is gone or cannot be read."""
+def _require_ours(path: Path) -> None:
+    """What another program or a newer hooklab wrote is not ours to replace."""
     try:
-        reader = await open_reader(path, STORE)
-    except (DatabaseError, sqlite3.Error, OSError):
-        return 0
-    try:
-        [(sequence,)] = await reader.execute_fetchall("SELECT checkpoint FROM totals")
-    except (sqlite3.Error, ValueError):
-        return 0
-    finally:
-        await reader.close()
-    return int(sequence)
+        marks = header_marks(path)
+    except DatabaseError:
+        return  # damaged: put aside below
+    if marks is not None and (marks[0] not in (0, STORE.application_id) or marks[1] > STORE.version):
+        raise RebuildError(f"{path} is another program's, or a newer hooklab's; move it away first")
 
 
-def _remove(path: Path) -> None:
-    for suffix in ("-wal", "-shm", ""):
+async def _replace(path: Path, by: Path) -> None:
+    """One rename puts the new store in the old one's place: there is no moment without a store."""
+    if by.with_name(by.name + "-wal").exists():
+        raise RebuildError(f"{by} could not be written whole; the old store is as it was")
+    try:
+        # Whatever the old WAL holds must not be taken for the new store's: its last connection removes it.
+        await (await SqliteStore.open(path)).close()
+    except (DatabaseError, sqlite3.Error):
+        put_aside(path)
+    for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _replace(path: Path, by: Path) -> None:
-    _remove(path)
-    by.rename(path)
+    by.replace(path)
+    fsync(path.parent)

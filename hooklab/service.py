@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -13,12 +14,13 @@ from typing import Any, Final
 
 import uvicorn
 import uvloop
+from msgspec.structs import replace
 from uvicorn.config import Config
 
 from hooklab import __version__
 from hooklab.config import Settings
-from hooklab.database import DatabaseError
-from hooklab.files import Folder, FolderError, FolderLock, bind_private_socket, read_or_make_token
+from hooklab.database import DatabaseError, remove_database
+from hooklab.files import Folder, FolderError, FolderLock, bind_private_socket, read_or_make_token, read_token
 from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.metrics import Counters, ServiceStatus
@@ -29,6 +31,7 @@ from hooklab.receiver.admin import create_admin_app
 from hooklab.receiver.app import Receiver, ReceiverLimits, Tally, create_app
 from hooklab.receiver.protocol import WireLimits, guarded
 from hooklab.store.base import StoreError
+from hooklab.text import mask_token
 from hooklab.times import Clock
 
 log = logging.getLogger("hooklab.service")
@@ -53,6 +56,7 @@ class Service:
         self.listener = listener
         self.tally = Tally(clock)
         self.hook_url = hook_url(settings, token, listener.getsockname()[:2])
+        self.local_url = hook_url(replace(settings, public_url=None), token, listener.getsockname()[:2])
         self.started_at = clock()
         self.journal: SqliteJournal
         self.projecting: asyncio.Task[None]
@@ -66,6 +70,7 @@ class Service:
             pid=os.getpid(),
             started_at=self.started_at,
             hook_url=self.hook_url,
+            local_url=self.local_url,
             ready=problem is None,
             problem=problem,
             refused={str(code): count for code, count in sorted(self.tally.refused.items())},
@@ -92,11 +97,20 @@ def token_of(settings: Settings, folder: Folder) -> str:
         ServiceError: it has characters that a token may not have.
         FolderError: the file cannot be read or written.
     """
-    token = settings.token or read_or_make_token(settings.token_file or folder.token)
+    token = settings.token or _kept_token(settings, folder)
     try:
         Hook(token)
     except ValueError as error:
         raise ServiceError(f"token: {error}") from error
+    return token
+
+
+def _kept_token(settings: Settings, folder: Folder) -> str:
+    if settings.token_file is None:
+        return read_or_make_token(folder.token)
+    token = read_token(settings.token_file)
+    if token is None:
+        raise FolderError(f"the token file {settings.token_file} is not there; only the data folder's own is made")
     return token
 
 
@@ -121,6 +135,7 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[Service]:
 async def _start(settings: Settings, folder: Folder, clock: Clock, stack: contextlib.AsyncExitStack) -> Service:
     folder.prepare()
     stack.enter_context(FolderLock(folder))
+    remove_database(folder.new_store)  # of a rebuild that did not come to its end
     token = token_of(settings, folder)
     listener = stack.enter_context(contextlib.closing(_bind(settings)))
     service = Service(settings, folder, clock, token, listener)
@@ -178,11 +193,11 @@ def _bind(settings: Settings) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.setblocking(False)
         listener.bind(address)
-    except OSError as error:
-        raise ServiceError(
-            f"cannot listen on {settings.bind}: {error.strerror or error}; "
-            "stop what uses it, or choose another with --bind HOST:PORT"
-        ) from error
+    except (OSError, UnicodeError) as error:
+        used = getattr(error, "errno", None) == errno.EADDRINUSE
+        advice = "stop what uses it, or choose another with --bind HOST:PORT" if used else "see --bind HOST:PORT"
+        why = getattr(error, "strerror", None) or "it is no address"
+        raise ServiceError(f"cannot listen on {settings.bind}: {why}; {advice}") from error
     return listener
 
 
@@ -244,10 +259,14 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event, on_ready:
     """
     async with running(settings, clock) as service:
         asyncio.get_running_loop().call_later(1.0, tame_collector)
+        log.info(
+            "hooklab %s receives at %s, data in %s", __version__, mask_token(service.hook_url), settings.data_dir
+        )
         on_ready(service)
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, service.projecting}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        log.info("stopping")
         if service.projecting.done() and (error := service.projecting.exception()) is not None:
             log.critical("the projector died", exc_info=error)
             raise ServiceError("the projector died; restart hooklab, and report what the log says")
@@ -269,6 +288,7 @@ class ServiceThread:
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._asked = False
         self._settled = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hooklab service")
         self.service: Service | None = None
@@ -297,7 +317,8 @@ class ServiceThread:
         self.join()
 
     def ask_to_stop(self) -> None:
-        """Lets the service stop; does not wait."""
+        """Lets the service stop, also one that is still starting; does not wait."""
+        self._asked = True
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             with contextlib.suppress(RuntimeError):  # it ended at this very moment
                 self._loop.call_soon_threadsafe(self._stop.set)
@@ -308,7 +329,8 @@ class ServiceThread:
         Raises:
             ServiceError: it died.
         """
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         if self.error is not None:
             raise self.error
 
@@ -327,6 +349,8 @@ class ServiceThread:
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        if self._asked:
+            return
         await serve(self._settings, self._clock, self._stop, self._ready)
 
     def _ready(self, service: Service) -> None:

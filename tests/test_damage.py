@@ -3,11 +3,14 @@
 import asyncio
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import RunningService, body_of, hooklab, json_of, pair
+from support import RunningService, body_of, hooklab, json_lines_of, json_of, pair
+from test_journal import batch
 from test_projector import rows_of
 from test_store import MemoryJournal
 
@@ -24,10 +27,17 @@ def _corrupt(*_arguments: Any, **_options: Any) -> Any:
     raise error
 
 
+@pytest.mark.parametrize("sound", [True, False])
 async def test_a_store_that_turns_out_damaged_is_replaced_while_running(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound: bool
 ) -> None:
-    """It is put aside, filled anew from the journal by the same settings, and projection goes on."""
+    """It is put aside and filled anew by the same settings; if a check finds it sound, it is only opened anew."""
+    if not sound:
+
+        async def damaged(_: Path) -> bool:
+            return False
+
+        monkeypatch.setattr("hooklab.projection.is_sound", damaged)
     journal = MemoryJournal()
     journal.add(body_of(pair()))
     path = tmp_path / "store.db"
@@ -54,7 +64,7 @@ async def test_a_store_that_turns_out_damaged_is_replaced_while_running(
     assert rows["quarantine"] == []
     assert ("assume_timezone", "Europe/Lisbon") in rows["settings"]
     assert ("max_elements", "7") in rows["settings"]
-    assert len(list(tmp_path.glob("store.db.aside-*-0"))) == 1
+    assert len(list(tmp_path.glob("store.db.aside-*-0"))) == (not sound)
 
 
 def test_a_page_damaged_after_opening_is_noticed_and_mended(tmp_path: Path) -> None:
@@ -117,3 +127,92 @@ async def test_a_closed_journal_says_so(tmp_path: Path) -> None:
     for ask in (journal.read(0, 1000), journal.get(1), journal.span()):
         with pytest.raises(JournalUnavailable, match="closed"):
             await ask
+
+
+def _rebuild_under(fault: list[str], folder: Path) -> "subprocess.CompletedProcess[bytes]":
+    command = ["strace", "-f", "-qq", "-o", "/dev/null", *fault, sys.executable, "-m", "hooklab", "rebuild", "--yes"]
+    return subprocess.run(
+        [*command, "--data-dir", folder], capture_output=True, check=False, timeout=100, stdin=subprocess.DEVNULL
+    )
+
+
+def _can_trace() -> bool:
+    try:
+        return subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not _can_trace(), reason="strace is not here, or may not trace")
+def test_a_rebuild_that_cannot_be_written_leaves_the_old_store(tmp_path: Path) -> None:
+    """A disk that fails under the new store is an error, and the old store is as it was."""
+    folder = tmp_path / "data"
+    with RunningService(folder) as service:
+        for _ in range(30):
+            service.post(body_of(pair()))
+        service.settled()
+    before = rows_of(folder / "store.db")
+    aside = ["-P", str(folder / "store.new.db"), "-e", "trace=pwrite64", "-e", "inject=pwrite64:error=EIO:when=3+"]
+    done = _rebuild_under(aside, folder)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"hooklab: cannot rebuild: ")
+    assert rows_of(folder / "store.db") == before
+
+
+@pytest.mark.skipif(not _can_trace(), reason="strace is not here, or may not trace")
+def test_a_rebuild_killed_at_its_swap_leaves_a_store(tmp_path: Path) -> None:
+    """There is no moment without a store: its settings outlive a SIGKILL at the rename, and nothing is left over."""
+    folder = tmp_path / "data"
+    with RunningService(folder, "--assume-timezone", "Europe/Lisbon") as service:
+        service.post(body_of(pair()))
+        service.settled()
+    killed = _rebuild_under(["-e", "inject=rename,renameat,renameat2:signal=KILL:when=1"], folder)
+    assert killed.returncode != 0
+    with RunningService(folder) as service:
+        assert service.settled()["reports"] == 2
+    assert ("assume_timezone", "Europe/Lisbon") in rows_of(folder / "store.db")["settings"]
+    assert not list(folder.glob("store.new.db*"))
+
+
+def test_numbers_are_not_given_again_after_an_older_journal_was_put_back(tmp_path: Path) -> None:
+    """A store that saw batch 3 keeps the numbers up to it from coming again, though the journal ends at 1."""
+    folder, older = tmp_path / "data", tmp_path / "older.db"
+    with RunningService(folder) as service:
+        service.post(body_of(pair()))
+    older.write_bytes((folder / "journal.db").read_bytes())
+    with RunningService(folder) as service:
+        service.post(body_of(pair()))
+        service.post(body_of(pair()))
+        service.settled()
+    (folder / "journal.db").write_bytes(older.read_bytes())
+    with RunningService(folder) as service:
+        service.post(body_of(pair()))
+        assert service.settled()["reports"] == 4
+    assert [row["batch"] for row in json_lines_of("batches", data_dir=folder)] == [4, 1]
+
+
+def test_another_programs_journal_is_not_touched(tmp_path: Path) -> None:
+    """It is refused before a byte of it, or its mode, is changed."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    path = folder / "journal.db"
+    with sqlite3.connect(path) as plain:
+        plain.execute("CREATE TABLE theirs (x)")
+    plain.close()
+    path.chmod(0o640)
+    before = path.read_bytes()
+    done = hooklab("serve", "--bind", "127.0.0.1:0", data_dir=folder)
+    assert done.returncode == 1
+    assert b"is not a hooklab journal" in done.stderr
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (before, 0o640)
+
+
+async def test_many_small_commits_do_not_let_the_wal_grow(tmp_path: Path) -> None:
+    """A commit writes whole pages: the WAL is checkpointed by what it takes, not by what was posted."""
+    journal = await SqliteJournal.open(tmp_path / "journal.db", JournalLimits(disk_reserve=0))
+    try:
+        for _ in range(3_000):
+            await journal.append(batch())
+        assert (tmp_path / "journal.db-wal").stat().st_size < 32 * 2**20
+    finally:
+        await journal.close()

@@ -53,6 +53,9 @@ class MemoryJournal:
     async def span(self) -> tuple[int, int]:
         return 1, len(self.batches)
 
+    async def reserve(self, sequence: int) -> None:
+        pass
+
     async def wait_beyond(self, sequence: int) -> None:
         if len(self.batches) <= sequence:
             await asyncio.get_running_loop().create_future()

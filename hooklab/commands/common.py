@@ -1,6 +1,7 @@
 """What commands share: the clock, the data they read, and how they print."""
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -46,8 +47,12 @@ def read(settings: Settings, what: Callable[[FolderMonitor], Awaitable[_T]]) -> 
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on one line."""
-    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    """One JSON value on one line; what a terminal might obey is escaped, and means the same to who parses it."""
+    text = msgspec.json.encode(value).decode()
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+        text = text.replace("\x7f", "\\u007f")
+    sys.stdout.buffer.write(text.encode() + b"\n")
 
 
 def print_line(text: str = "") -> None:

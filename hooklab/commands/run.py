@@ -17,7 +17,7 @@ from hooklab.files import Folder
 from hooklab.receiver.access import SHORT_TOKEN
 from hooklab.service import Service, ServiceError, ServiceThread
 from hooklab.service import serve as run_service
-from hooklab.text import clean, mask_token
+from hooklab.text import clean, clean_lines, mask_token
 
 
 class _OneLine(logging.Formatter):
@@ -26,12 +26,12 @@ class _OneLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line; a traceback, which is ours, keeps its lines."""
         line = f"{self.formatTime(record)} {record.levelname.lower()} {record.name}: {clean(record.getMessage())}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return f"{line}\n{clean_lines(self.formatException(record.exc_info))}" if record.exc_info else line
 
 
-def _log_to(handler: logging.Handler) -> None:
+def _log_to(handler: logging.Handler, level: int) -> None:
     handler.setFormatter(_OneLine())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("uvicorn", "uvicorn.error", "aiosqlite", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy.startswith("uvicorn") else logging.WARNING)
 
@@ -39,7 +39,7 @@ def _log_to(handler: logging.Handler) -> None:
 def serve(given: argparse.Namespace, settings: Settings) -> int:
     """The receiver without a screen, until SIGTERM or SIGINT."""
     del given
-    _log_to(logging.StreamHandler())
+    _log_to(logging.StreamHandler(), logging.WARNING)
 
     def ready(service: Service) -> None:
         _warn(settings)
@@ -47,9 +47,13 @@ def serve(given: argparse.Namespace, settings: Settings) -> int:
 
     async def main() -> None:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+
+        def stopping() -> None:
+            stop.set()
+            _leave_within(_END_SECONDS)
+
+        for number in _stop_signals():
+            asyncio.get_running_loop().add_signal_handler(number, stopping)
         await run_service(settings, clock, stop, ready)
 
     try:
@@ -59,6 +63,26 @@ def serve(given: argparse.Namespace, settings: Settings) -> int:
         raise CommandError(str(error)) from error
     _leave_if_held()
     return 0
+
+
+def _stop_signals() -> list[signal.Signals]:
+    """SIGHUP too: the end of a terminal without a screen ends the service in good order, but under nohup."""
+    wanted = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        wanted.append(signal.SIGHUP)
+    return wanted
+
+
+def _leave_within(seconds: float) -> None:
+    """Whatever a stalled disk holds up, the process ends in time: what was answered 200 is on disk already."""
+    timer = threading.Timer(seconds, _leave)
+    timer.daemon = True
+    timer.start()
+
+
+def _leave() -> None:
+    logging.getLogger("hooklab").error("not everything could be closed in time; leaving it")
+    os._exit(0)
 
 
 def _leave_if_held() -> None:
@@ -78,11 +102,11 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     folder = Folder(settings.data_dir)
     folder.prepare()
     # The screen draws on stderr: nothing else may write there meanwhile.
-    _log_to(logging.FileHandler(_private(folder.log)))
+    _log_to(logging.FileHandler(_private(folder.log)), logging.INFO)
     thread = ServiceThread(settings, clock)
     try:
-        service = thread.start()
         try:
+            service = thread.start()
             _warn(settings)
             ended = show_screen(folder, service, thread)
             if ended == "hangup":
@@ -90,6 +114,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
             if ended in _GOES_ON:
                 _go_on(service, thread, settings, ended)
         finally:
+            _leave_within(_END_SECONDS)
             thread.stop()
     except ServiceError as error:
         raise CommandError(str(error)) from error
@@ -97,6 +122,8 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+_END_SECONDS = 9.0
+"""A service has 10 s to end (design, section 7)."""
 _GOES_ON = {
     "detach": "hooklab goes on receiving",
     "hangup": "the terminal is gone; hooklab goes on receiving",

@@ -1,14 +1,16 @@
 """`send`."""
 
 import argparse
+import asyncio
 import http.client
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from hooklab.commands.common import CommandError, print_line
-from hooklab.commands.snippet import present_hook_url
 from hooklab.config import Settings
-from hooklab.text import clean, mask_token
+from hooklab.files import Folder
+from hooklab.monitor import ask_service
+from hooklab.text import clean
 
 _TIMEOUT = 15.0
 
@@ -16,9 +18,19 @@ _TIMEOUT = 15.0
 def send(given: argparse.Namespace, settings: Settings) -> int:
     """POSTs files as they are; 0 if every answer was 200."""
     bodies = [(path, _read(path)) for path in given.files]
-    url = given.url or present_hook_url(settings)
+    url = given.url or _running_url(settings)
     answers = [_send_one(url, path, body) for path, body in bodies]
     return 0 if all(answers) else 1
+
+
+def _running_url(settings: Settings) -> str:
+    """The hook URL of the service that runs on the data folder, by its address on this machine."""
+    folder = Folder(settings.data_dir)
+    running = asyncio.run(ask_service(folder))
+    if running is None:
+        folder.require()
+        raise CommandError(f"no hooklab runs on {folder.path}; start it, or say where to with --url")
+    return running.local_url
 
 
 def _read(path: Path) -> bytes:
@@ -32,8 +44,8 @@ def _send_one(url: str, path: Path, body: bytes) -> bool:
     try:
         status, text = post(url, body)
     except (OSError, http.client.HTTPException) as error:
-        why = str(error) or type(error).__name__
-        raise CommandError(f"{path}: no answer from {mask_token(url)}: {why}; is hooklab running?") from error
+        why = error.strerror if isinstance(error, OSError) else None
+        raise CommandError(f"{path}: no answer from {_place(url)}: {why or type(error).__name__}") from error
     print_line(f"{path}: {status}" + (f" {clean(text, 200)}" if text else ""))
     return status == 200
 
@@ -45,21 +57,28 @@ def post(url: str, body: bytes) -> tuple[int, str]:
         CommandError: `url` is not an http or https URL.
         OSError, http.client.HTTPException: there was no answer.
     """
-    parts = urlsplit(url)
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
     try:
+        parts = urlsplit(url)
         kind, host, port = kinds[parts.scheme], parts.hostname, parts.port
     except (KeyError, ValueError):
-        kind, host, port = http.client.HTTPConnection, None, None
-    if not host:
-        raise CommandError(f"{mask_token(url)} is not a URL that begins with http:// or https://")
+        host = None
+    if not host or not url.isascii() or not url.isprintable() or " " in url:
+        # Not quoted: it may hold the token, or a password.
+        raise CommandError("the URL does not begin with http://HOST or https://HOST, or is not percent-encoded")
     connection = kind(host, port, timeout=_TIMEOUT)
     try:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", target, body, {"Content-Type": "application/json", "User-Agent": "hooklab-send"})
         answer = connection.getresponse()
         return answer.status, answer.read(4096).decode(errors="replace").strip()
-    except UnicodeEncodeError as error:
-        raise CommandError("the URL has characters that must be percent-encoded") from error
+    except UnicodeError as error:
+        raise CommandError(f"{_place(url)} has a host that is no name") from error
     finally:
         connection.close()
+
+
+def _place(url: str) -> str:
+    """Where a URL points, without its token and whatever else it may hold."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{clean(parts.netloc.rpartition('@')[2], 100)}"

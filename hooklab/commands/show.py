@@ -1,13 +1,14 @@
 """`stats`, `messages` and `show`."""
 
 import argparse
+import sys
 from typing import Any
 
 import msgspec
 
 from hooklab.commands.common import CommandError, clock, print_json, print_line, print_table, read
 from hooklab.config import Settings
-from hooklab.filters import parse_filter
+from hooklab.filters import HELP, is_known, parse_filter
 from hooklab.store.base import MessageRow, TimelineEntry
 from hooklab.text import clean
 from hooklab.times import iso
@@ -59,6 +60,7 @@ def messages(given: argparse.Namespace, settings: Settings) -> int:
         for row in rows:
             print_json(_message_json(row))
         return 0
+    _hint(given.words, len(rows), given.limit)
     print_table(
         ("LAST RECEIVED", "MESSAGE", "NUMBER", "STATE", "FLAGS", "SEG", "ARRIVALS", "DESCRIPTION"),
         [
@@ -77,6 +79,15 @@ def messages(given: argparse.Namespace, settings: Settings) -> int:
         right=(5, 6),
     )
     return 0
+
+
+def _hint(words: list[str], found: int, limit: int) -> None:
+    """Says on stderr what a reader of the table might take wrongly."""
+    if found == limit:
+        print(f"hooklab: only the newest {limit} are shown; --limit N shows more", file=sys.stderr)
+    odd = [word for word in words if not is_known(word)]
+    if not found and odd:
+        print(f"hooklab: nothing matched; {clean(odd[0], 60)!r} was looked for as text: {HELP}", file=sys.stderr)
 
 
 def show(given: argparse.Namespace, settings: Settings) -> int:

@@ -73,6 +73,9 @@ class Journal(Protocol):
     async def span(self) -> tuple[int, int]:
         """The first sequence that is held and the last that was given; (1, 0) for an empty journal."""
 
+    async def reserve(self, sequence: int) -> None:
+        """Makes sure that no batch is ever given a sequence up to `sequence`."""
+
     async def wait_beyond(self, sequence: int) -> None:
         """Returns when the journal holds a batch after `sequence`."""
 

@@ -48,6 +48,8 @@ _RAW: Final = 0
 _COLUMNS: Final = "received_at, took_ms, peer, label, headers, malformed, digest, encoding, body"
 _OVERHEAD: Final = 512
 """Bytes that a batch takes beside its body, roughly."""
+_COMMIT_OVERHEAD: Final = 16 * 1024
+"""Bytes that a commit adds to the WAL beside its rows, roughly: it writes whole pages."""
 _MAX_ROWS: Final = 256
 _CHECKPOINT_BYTES: Final = 16 * 1024 * 1024
 _PROBE_SECONDS: Final = 1.0
@@ -116,10 +118,10 @@ class SqliteJournalReader:
     async def span(self) -> tuple[int, int]:
         """See `Journal.span`."""
         [(first, last)] = await self._fetch(
-            "SELECT (SELECT min(sequence) FROM batches), (SELECT seq FROM sqlite_sequence WHERE name = 'batches')",
+            "SELECT (SELECT min(sequence) FROM batches), coalesce((SELECT max(sequence) FROM batches),"
+            " (SELECT seq FROM sqlite_sequence WHERE name = 'batches'), 0)",
             (),
         )
-        last = last or 0
         return (last + 1 if first is None else first), last
 
     async def close(self) -> None:
@@ -203,7 +205,7 @@ class SqliteJournal:
             raise JournalUnavailable("hooklab is shutting down")
         loop = asyncio.get_running_loop()
         waiting = _Waiting(batch, loop.create_future(), loop.time())
-        if self._queued_bytes + waiting.size > self._limits.max_queue:
+        if self._queue and self._queued_bytes + waiting.size > self._limits.max_queue:
             raise JournalFull("the queue is full")
         self._queue.append(waiting)
         self._queued_bytes += waiting.size
@@ -239,9 +241,17 @@ class SqliteJournal:
             self._grown.clear()
             await self._grown.wait()
 
-    def last(self) -> int:
-        """The last sequence that was given."""
-        return self._last
+    async def reserve(self, sequence: int) -> None:
+        """See `Journal.reserve`."""
+        if sequence <= self._last:
+            return
+        await self._writer.execute_fetchall(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT 'batches', 0"
+            " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'batches')"
+        )
+        await self._writer.execute_fetchall(
+            "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'batches'", (sequence,)
+        )
 
     def queue_depth(self) -> int:
         """See `Journal.queue_depth`."""
@@ -304,7 +314,7 @@ class SqliteJournal:
             elif not waiting.done.done():
                 waiting.done.set_result(None)
         if why is None:
-            self._since_checkpoint += sum(waiting.size for waiting in group)
+            self._since_checkpoint += _COMMIT_OVERHEAD + sum(waiting.size for waiting in group)
             if self._since_checkpoint >= _CHECKPOINT_BYTES:
                 self._since_checkpoint = 0
                 await self._try_commit(lambda: checkpoint(self._writer, "PASSIVE"))

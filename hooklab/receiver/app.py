@@ -50,6 +50,7 @@ _KEPT_HEADERS: Final = frozenset(
     }
 )
 _KEPT_BYTES: Final = 4096
+_LARGE_BODY: Final = 1024 * 1024
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 _CLOSE: Final = (b"connection", b"close")
 _OK: Final[Any] = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
@@ -142,7 +143,8 @@ class Receiver:
         _check_headers(headers, self._limits.max_body)
         body = await body_read.whole(self._limits)
         took = time.perf_counter() - began
-        wrong = _what_is_wrong(body)
+        large = len(body) >= _LARGE_BODY  # others must not wait while an odd one is looked through
+        wrong = await asyncio.to_thread(_what_is_wrong, body) if large else _what_is_wrong(body)
         client = scope["client"]
         batch = NewBatch(
             received_at=self._clock(),

@@ -10,7 +10,19 @@ from typing import Any, Final, Self
 
 import aiosqlite
 
-from hooklab.database import DatabaseError, Kind, fetch_for, is_io, marks_of, open_writer, put_rows
+from hooklab.database import (
+    DatabaseError,
+    Kind,
+    checkpoint,
+    fetch_for,
+    header_marks,
+    is_io,
+    marks_of,
+    open_reader,
+    open_writer,
+    put_rows,
+)
+from hooklab.files import fsync
 from hooklab.rules import Verdict
 from hooklab.store.base import StoreError
 from hooklab.store.fold import TOTALS, Changes, Held, HeldMessage, JudgedBatch, fold
@@ -100,6 +112,15 @@ class SqliteStore:
             if self._connection.in_transaction:
                 await self._fetch("ROLLBACK")
             raise
+
+    async def settle_on_disk(self) -> None:
+        """Moves all of the WAL into the file and fsyncs it.
+
+        Raises:
+            sqlite3.OperationalError: it could not be written; closing alone would not say so.
+        """
+        await checkpoint(self._connection, "TRUNCATE")
+        fsync(self.path)
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -253,6 +274,33 @@ async def open_store(path: Path, journal_last: int) -> SqliteStore:
     return store
 
 
+async def projected(path: Path) -> int:
+    """How far a store is; 0 for one that is gone or cannot be read."""
+    try:
+        reader = await open_reader(path, STORE)
+    except (DatabaseError, sqlite3.Error, OSError):
+        return 0
+    try:
+        [(sequence,)] = await reader.execute_fetchall("SELECT checkpoint FROM totals")
+    except (sqlite3.Error, ValueError):
+        return 0
+    finally:
+        await reader.close()
+    return int(sequence)
+
+
+async def is_sound(path: Path) -> bool:
+    """Whether SQLite finds nothing wrong with a closed store: one bad read may have been the disk's passing fault."""
+    try:
+        async with aiosqlite.connect(path) as connection:
+            [(found,)] = await connection.execute_fetchall("PRAGMA quick_check(1)")
+    except sqlite3.DatabaseError as error:
+        if is_io(error):
+            raise
+        return False
+    return bool(found == "ok")
+
+
 async def kept_settings(path: Path) -> dict[str, str]:
     """The settings in a store that may be old, damaged or gone, as far as they can be read."""
     if not path.exists():
@@ -266,8 +314,11 @@ async def kept_settings(path: Path) -> dict[str, str]:
 
 
 async def _why_unusable(path: Path, journal_last: int) -> str | None:
-    if not path.exists() or path.stat().st_size == 0:
-        return None
+    try:
+        if header_marks(path) is None:
+            return None
+    except DatabaseError:
+        return "is damaged (it does not begin as a SQLite file)"
     try:
         connection = await aiosqlite.connect(path, isolation_level=None)
         try:
