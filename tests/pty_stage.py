@@ -27,6 +27,11 @@ def until(what: Callable[[], Any], why: str, seconds: float = 30) -> Any:
     return found
 
 
+def _environment() -> dict[str, str]:
+    """This process's, without the size that pytest-xdist names: the pty has its own."""
+    return {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+
+
 class Terminal:
     """A pty of a size, with a program in its foreground and a screen that shows what the program draws."""
 
@@ -49,7 +54,7 @@ class Terminal:
             start_new_session=True,
             # The pty becomes the controlling terminal, so that its end is a hang-up.
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  no lock is taken there
-            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment},
+            env={**_environment(), "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
