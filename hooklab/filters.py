@@ -1,10 +1,11 @@
 """The filter words of the design's section 7, parsed once, to SQL over the store's table of messages."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import Any, Final
 
-from hooklab.rules import LATE, REPEATED, SEEN_DELIVERED, SEEN_NOT_DELIVERED
+from hooklab.rules import LATE, MISMATCH, REPEATED, SEEN_DELIVERED, SEEN_NOT_DELIVERED
 from hooklab.store.base import Condition
 from hooklab.times import parse_duration, parse_reported
 
@@ -17,14 +18,19 @@ _BOTH_FINALS: Final = SEEN_DELIVERED | SEEN_NOT_DELIVERED
 _OVERLAYS: Final = {
     "stuck": "rank < 0 AND new_at < :stuck_before",
     "conflict": f"seen & {_BOTH_FINALS} = {_BOTH_FINALS}",
+    "label_mismatch": f"seen & {MISMATCH} <> 0",
     "late": f"seen & {LATE} <> 0",
     "repeated": f"seen & {REPEATED} <> 0",
 }
+_NARROW: Final = frozenset({"is:stuck", "is:conflict", "is:label_mismatch"})
+"""Words for which the store has an index of just the messages that they let through."""
+_NARROW_ID: Final = 6
+"""Digits of an id from which on its index finds few enough."""
 _MAX_WORDS: Final = 400
 _NUMBER: Final = "ltrim(msisdn, '+')"
 HELP: Final = (
-    "state:pending|delivered|not_delivered, is:stuck|conflict|late|repeated, to:PREFIX, org:PREFIX, id:PREFIX,"
-    " since:1h|30m|7d|ISO time, desc:WORD, custom:WORD; or a bare word"
+    "state:pending|delivered|not_delivered, is:stuck|conflict|label_mismatch|late|repeated, to:PREFIX, org:PREFIX,"
+    " id:PREFIX, since:1h|30m|7d|ISO time, desc:WORD, custom:WORD; or a bare word"
 )
 
 
@@ -51,7 +57,27 @@ def parse_filter(words: Sequence[str], now: int) -> Condition:
         if any("\ud800" <= char <= "\udfff" for char in word):
             raise FilterError(f"{word!r} is not valid text in this terminal's encoding")
     parts = [f"({_parse(word.strip(), now, bind)})" for word in words if word.strip()]
-    return Condition(" AND ".join(parts) or "1", values)
+    return Condition(
+        " AND ".join(parts) or "1", values, narrow=any(_is_narrow(word.strip().lower()) for word in words)
+    )
+
+
+def split_words(text: str) -> list[str]:
+    """A line as filter words: at spaces, but for those within double quotes, as in ``custom:"order 4711"``.
+
+    Raises:
+        FilterError: a quote is not closed.
+    """
+    words = shlex.shlex(text, posix=True)
+    words.whitespace_split, words.quotes, words.commenters, words.escape = True, '"', "", ""
+    try:
+        return list(words)
+    except ValueError as error:
+        raise FilterError('a double quote is not closed; write custom:"order 4711"') from error
+
+
+def _is_narrow(word: str) -> bool:
+    return word in _NARROW or (word.startswith("id:") and len(word.replace("-", "")) >= 3 + _NARROW_ID)
 
 
 def is_known(word: str) -> bool:

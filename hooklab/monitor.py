@@ -8,7 +8,7 @@ import http.client
 import json
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -19,14 +19,18 @@ from hooklab.files import Folder, FolderError, socket_address
 from hooklab.journal.base import JournalBatch, JournalError
 from hooklab.journal.sqlite import SqliteJournalReader
 from hooklab.metrics import ServiceStatus, Snapshot, with_service
+from hooklab.rules import WHOLE_BODY
 from hooklab.store.base import (
     BatchDetail,
     BatchRow,
+    Changed,
     Condition,
     ElementFate,
+    Found,
     MessageDetail,
     MessageRow,
     MinuteRow,
+    QuarantineDetail,
     QuarantineRow,
 )
 from hooklab.store.read import SqliteStoreReader
@@ -47,6 +51,12 @@ class Monitor(Protocol):
     async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
         """Messages with the newest activity first; `before` is the cursor of the last row already seen."""
 
+    async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
+        """One bounded step of a search through the messages, newest activity first."""
+
+    async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
+        """The messages with activity after the cursor `after`, newest first, whether `where` holds or not."""
+
     async def message(self, message_id: str) -> MessageDetail | None:
         """One message with its timeline; None if it is not known or not a UUID."""
 
@@ -59,8 +69,8 @@ class Monitor(Protocol):
     async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
         """What could not be understood, newest first."""
 
-    async def quarantined_bytes(self, row_id: int) -> bytes | None:
-        """The raw bytes of one thing in quarantine."""
+    async def quarantined(self, row_id: int) -> QuarantineDetail | None:
+        """One thing in quarantine with its bytes; None if it is not (or no longer) there."""
 
     async def minutes(self, since: int) -> list[MinuteRow]:
         """Per-minute counters from minute `since` on (minutes since 1970 UTC), oldest first."""
@@ -103,6 +113,16 @@ class FolderMonitor:
         async with self._reading() as (store, _):
             return await store.messages(where, limit, before)
 
+    async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
+        """See `Monitor.search`."""
+        async with self._reading() as (store, _):
+            return await store.search(where, limit, before)
+
+    async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
+        """See `Monitor.changed`."""
+        async with self._reading() as (store, _):
+            return await store.changed(where, after, limit)
+
     async def message(self, message_id: str) -> MessageDetail | None:
         """See `Monitor.message`."""
         key = parse_uuid(message_id)
@@ -127,16 +147,24 @@ class FolderMonitor:
             row, kept = await store.batch(sequence), await journal.get(sequence)
             if row is None:
                 return None
+            reasons = await store.quarantined_in(sequence)
+            # A body that nobody understood is in quarantine once, under the batch that brought it first.
+            whole = reasons if row.retry_of is None else await store.quarantined_in(row.retry_of)
+            malformed = whole.get(WHOLE_BODY)
             if kept is None:
-                return BatchDetail(row=row, took_ms=None, headers=None, body=None, elements=[])
+                return BatchDetail(row=row, malformed=malformed, took_ms=None, headers=None, body=None, elements=[])
             understood, others = _split(kept.body, row.elements)
             fates = await store.fates(sequence, understood)
         return BatchDetail(
             row=row,
+            malformed=malformed,
             took_ms=kept.took_ms,
             headers=[(name, value) for name, value in json.loads(kept.headers)],
             body=kept.body,
-            elements=[*fates, *_quarantined({*others, *dict(understood)} - {fate.index for fate in fates})],
+            elements=sorted(
+                [*fates, *_quarantined({*others, *dict(understood)} - {fate.index for fate in fates}, reasons)],
+                key=lambda fate: fate.index,
+            ),
         )
 
     async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
@@ -144,10 +172,10 @@ class FolderMonitor:
         async with self._reading() as (store, _):
             return await store.quarantine(limit, before)
 
-    async def quarantined_bytes(self, row_id: int) -> bytes | None:
-        """See `Monitor.quarantined_bytes`."""
+    async def quarantined(self, row_id: int) -> QuarantineDetail | None:
+        """See `Monitor.quarantined`."""
         async with self._reading() as (store, _):
-            return await store.quarantined_bytes(row_id)
+            return await store.quarantined(row_id)
 
     async def minutes(self, since: int) -> list[MinuteRow]:
         """See `Monitor.minutes`."""
@@ -190,8 +218,11 @@ def _split(body: bytes, limit: int) -> tuple[list[tuple[int, Report]], list[int]
     return understood, [index for index, one in enumerate(elements) if not isinstance(one, Report)]
 
 
-def _quarantined(indexes: set[int]) -> list[ElementFate]:
-    return [ElementFate(index=index, message_id=None, status=None, became="quarantined") for index in sorted(indexes)]
+def _quarantined(indexes: set[int], reasons: Mapping[int, str]) -> list[ElementFate]:
+    return [
+        ElementFate(index=index, message_id=None, status=None, became="quarantined", reason=reasons.get(index))
+        for index in indexes
+    ]
 
 
 async def no_service() -> ServiceStatus | None:

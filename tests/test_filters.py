@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support import ORGANIZATION, report
 
-from hooklab.filters import FilterError, parse_filter
+from hooklab.filters import FilterError, parse_filter, split_words
 from hooklab.journal.base import NewBatch
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.projector import Projector
@@ -250,7 +250,7 @@ def test_a_limit_and_a_cursor_cut_the_list(store: Path) -> None:
         "state:pending,delivered",
         "is:",
         "is:lost",
-        "is:label_mismatch",
+        "is:mismatch",
         "to:",
         "org:",
         "id:",
@@ -367,3 +367,23 @@ def test_too_many_words_are_refused_by_their_number() -> None:
     """SQLite takes no endless conditions: the error says how many go together."""
     with pytest.raises(FilterError, match="401 filter words are too many; at most 400"):
         parse_filter(["x"] * 401, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", []),
+        ("  state:pending   0123 ", ["state:pending", "0123"]),
+        ('custom:"order 4711" x', ["custom:order 4711", "x"]),
+        ("desc:can't #1 back\\slash", ["desc:can't", "#1", "back\\slash"]),
+    ],
+)
+def test_a_line_is_split_at_spaces_outside_of_quotes(text: str, words: list[str]) -> None:
+    """Double quotes keep a space within a word; nothing else means anything."""
+    assert split_words(text) == words
+
+
+def test_an_open_quote_is_said() -> None:
+    """A quote that is not closed is an error that shows how."""
+    with pytest.raises(FilterError, match="double quote is not closed"):
+        split_words('custom:"order')

@@ -18,12 +18,13 @@ async def test_a_batch_says_what_each_element_became(tmp_path: Path) -> None:
         service.post(first)
         service.post(body_of([two, report()]))
         service.post(b"{}")
+        service.post(b"{}")
         service.settled()
         folder = Folder(service.data_dir)
         monitor = FolderMonitor(folder, lambda: time.time_ns() // 1000, lambda: ask_service(folder))
         try:
-            found = [await monitor.batch(number) for number in (1, 2, 3, 4)]
-            assert await monitor.batch(5) is None
+            found = [await monitor.batch(number) for number in (1, 2, 3, 4, 5)]
+            assert await monitor.batch(6) is None
         finally:
             await monitor.close()
     became = [sorted((fate.index, fate.became) for fate in batch.elements) for batch in found if batch is not None]
@@ -32,8 +33,13 @@ async def test_a_batch_says_what_each_element_became(tmp_path: Path) -> None:
         [(0, "retry"), (1, "quarantined"), (2, "retry"), (3, "retry"), (4, "quarantined")],
         [(0, "duplicate"), (1, "new")],
         [],
+        [],
     ]
     assert found[0] is not None
+    assert [fate.index for fate in found[0].elements] == [0, 1, 2, 3, 4]
+    assert found[0].elements[1].reason == "MessageId is not a UUID: 1"
+    whys = [batch.malformed for batch in found if batch is not None]
+    assert whys == [None, None, None, *["the body is JSON, but an object and not an array"] * 2]
     assert found[0].body == first
     assert found[0].row.label == "delivered"
     assert {fate.message_id for fate in found[0].elements if fate.index in (0, 2, 3)} == {one["MessageId"]}

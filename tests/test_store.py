@@ -13,10 +13,12 @@ import pytest
 from support import Report, body_of, conserved, pair, report
 from test_journal import batch
 
+from hooklab.filters import parse_filter
 from hooklab.journal.base import JournalBatch
 from hooklab.metrics import Counters
 from hooklab.projector import Projector
 from hooklab.rules import WHOLE_BODY, pack
+from hooklab.store import read
 from hooklab.store.base import ALL, MessageDetail, Store, StoreError, StoreReader
 from hooklab.store.fold import JudgedBatch
 from hooklab.store.read import SqliteStoreReader, word_begins
@@ -218,8 +220,11 @@ class StoreContract:
         [row] = await bench.reader.quarantine(10)
         assert (row.id, row.batch, row.index, row.count) == (pack(1, 1), 1, 1, 1)
         assert row.reason == "MessageId is not a UUID: 'abc'"
-        assert await bench.reader.quarantined_bytes(row.id) == b'{"MessageId": "abc", "Status": "DELIVERED"}'
-        assert await bench.reader.quarantined_bytes(row.id + 1) is None
+        kept = await bench.reader.quarantined(row.id)
+        assert kept is not None
+        assert (kept.row, kept.raw) == (row, b'{"MessageId": "abc", "Status": "DELIVERED"}')
+        assert await bench.reader.quarantined(row.id + 1) is None
+        assert await bench.reader.quarantined_in(1) == {1: row.reason}
 
     async def test_a_misfit_that_comes_again_is_kept_again(self, bench: Bench) -> None:
         """Quarantined elements are one per arrival, also in a retried batch."""
@@ -248,7 +253,9 @@ class StoreContract:
             "the body is not JSON",
             "the body is JSON, but an object and not an array",
         ]
-        assert await bench.reader.quarantined_bytes(rows[1].id) == b"{}"
+        kept = await bench.reader.quarantined(rows[1].id)
+        assert kept is not None
+        assert kept.raw == b"{}"
 
     async def test_a_malformed_body_that_comes_twice_in_one_chunk(self, bench: Bench) -> None:
         """Counting does not depend on how chunks fall."""
@@ -264,9 +271,53 @@ class StoreContract:
         assert (counters.elements, counters.reports, counters.quarantined) == (8, 5, 3)
         [row] = await bench.reader.quarantine(10)
         assert (row.index, row.reason) == (5, "3 elements beyond the first 5 of one array were not read")
-        kept = await bench.reader.quarantined_bytes(row.id)
+        kept = await bench.reader.quarantined(row.id)
         assert kept is not None
-        assert kept.count(b"MessageId") == 3
+        assert kept.raw.count(b"MessageId") == 3
+
+    async def test_a_search_looks_at_few_messages_a_step(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each step says how far down it looked, also where it found nothing; the last that it is the last."""
+        monkeypatch.setattr(read, "_SLICE", 3)
+        reports = [report(Msisdn=f"35190000000{number % 5}") for number in range(10)]
+        await bench.take(*([one] for one in reports))
+        where = parse_filter(["0004"], NOON)
+        found: list[str] = []
+        before, steps = None, 0
+        while True:
+            step = await bench.reader.search(where, 1, before)
+            assert step.newest == pack(10, 0)
+            found += [row.message_id for row in step.rows]
+            before, steps = step.reached, steps + 1
+            if before is None:
+                break
+        assert found == [reports[9]["MessageId"], reports[4]["MessageId"]]
+        assert steps > 3
+
+    async def test_a_search_for_few_goes_straight_to_them(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What an index finds takes one step, however deep it lies."""
+        monkeypatch.setattr(read, "_SLICE", 3)
+        first = report()
+        await bench.take([first], [report(first["MessageId"], "NOT_DELIVERED")], label="pending")
+        await bench.take(*([report()] for _ in range(10)))
+        for word in ("is:conflict", "is:label_mismatch", f"id:{first['MessageId'][:8]}"):
+            step = await bench.reader.search(parse_filter([word], NOON), 5)
+            assert [row.message_id for row in step.rows] == [first["MessageId"]]
+            assert step.reached is None
+
+    async def test_what_changed_since_a_cursor(self, bench: Bench) -> None:
+        """Every message with later activity is given, newest first, with whether the filter lets it through now."""
+        one, two, three = report(status="PENDING"), report(status="PENDING"), report(status="PENDING")
+        await bench.take([one], [two], [three])
+        [newest, *_] = await bench.reader.messages(ALL, 1)
+        assert await bench.reader.changed(ALL, newest.cursor, 10) == []
+        await bench.take([report(one["MessageId"], "DELIVERED")], [two])
+        changed = await bench.reader.changed(parse_filter(["state:pending"], NOON), newest.cursor, 10)
+        assert [(change.row.message_id, change.matches) for change in changed] == [
+            (two["MessageId"], True),
+            (one["MessageId"], False),
+        ]
 
     async def test_newest_activity_first_with_pages(self, bench: Bench) -> None:
         """Any arrival, a repeat too, brings a message to the top; `before` gives what follows."""

@@ -1,16 +1,21 @@
 """A monitor without a store, for the tests of the screen."""
 
 import asyncio
+from collections.abc import Callable
 
 from hooklab.metrics import Counters, ServiceStatus, Snapshot
 from hooklab.monitor import MonitorError
 from hooklab.store.base import (
+    ALL,
     BatchDetail,
     BatchRow,
+    Changed,
     Condition,
+    Found,
     MessageDetail,
     MessageRow,
     MinuteRow,
+    QuarantineDetail,
     QuarantineRow,
     TimelineEntry,
 )
@@ -101,6 +106,9 @@ class FakeMonitor:
         self.clock = clock
         self.rows = rows or []
         self.details: dict[str, MessageDetail] = {}
+        self.held_batches: dict[int, BatchDetail] = {}
+        self.held_quarantine: dict[int, QuarantineDetail] = {}
+        self.lets_through: Callable[[Condition, MessageRow], bool] = lambda _, __: True
         self.counters: dict[str, object] = {}
         self.service: ServiceStatus | None = status()
         self.failure: MonitorError | None = None
@@ -151,21 +159,46 @@ class FakeMonitor:
         ordered = sorted(self.rows, key=lambda one: -one.cursor)
         return [one for one in ordered if before is None or one.cursor < before][:limit]
 
+    async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
+        """Knows no SQL: what a condition lets through is what `lets_through` says."""
+        await self._read("messages" if before is None else "older")
+        older = sorted(self.rows, key=lambda one: -one.cursor)
+        rows = [one for one in older if (before is None or one.cursor < before) and self._lets_through(where, one)]
+        return Found(
+            rows=rows[:limit],
+            reached=rows[limit - 1].cursor if len(rows) >= limit else None,
+            newest=max((one.cursor for one in self.rows), default=0),
+        )
+
+    async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
+        await self._read("changed")
+        newer = sorted((one for one in self.rows if one.cursor > after), key=lambda one: -one.cursor)
+        return [Changed(row=one, matches=self._lets_through(where, one)) for one in newer[:limit]]
+
+    def _lets_through(self, where: Condition, one: MessageRow) -> bool:
+        return where == ALL or self.lets_through(where, one)
+
     async def message(self, message_id: str) -> MessageDetail | None:
         await self._read("message")
         return self.details.get(message_id)
 
     async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
-        return []
-
-    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
-        return []
+        await self._read("batches")
+        found = sorted((one.row for one in self.held_batches.values()), key=lambda one: -one.batch)
+        return [one for one in found if before is None or one.batch < before][:limit]
 
     async def batch(self, sequence: int) -> BatchDetail | None:
-        return None
+        await self._read("batch")
+        return self.held_batches.get(sequence)
 
-    async def quarantined_bytes(self, row_id: int) -> bytes | None:
-        return None
+    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
+        await self._read("quarantine")
+        found = sorted((one.row for one in self.held_quarantine.values()), key=lambda one: -one.id)
+        return [one for one in found if before is None or one.id < before][:limit]
+
+    async def quarantined(self, row_id: int) -> QuarantineDetail | None:
+        await self._read("quarantined")
+        return self.held_quarantine.get(row_id)
 
     async def minutes(self, since: int) -> list[MinuteRow]:
         return []

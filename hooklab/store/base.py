@@ -84,12 +84,16 @@ class ElementFate(Struct, frozen=True, kw_only=True):
     status: str | None
     became: str
     """new, retry, duplicate or quarantined."""
+    reason: str | None = None
+    """Why it is in quarantine."""
 
 
 class BatchDetail(Struct, frozen=True, kw_only=True):
     """One POST whole: its row, how it came, its body, and what each element became."""
 
     row: BatchRow
+    malformed: str | None
+    """Why the whole body was not understood, None where it is an array."""
     took_ms: int | None
     """None, like all below, where the body is no longer kept."""
     headers: list[tuple[str, str]] | None
@@ -107,6 +111,15 @@ class QuarantineRow(Struct, frozen=True, kw_only=True):
     reason: str
     count: int
     """How often this body came; 1 for an element."""
+    received_at: int | None
+    """When it came first; None where its batch is no longer kept."""
+
+
+class QuarantineDetail(Struct, frozen=True, kw_only=True):
+    """One thing in quarantine with its bytes."""
+
+    row: QuarantineRow
+    raw: bytes
 
 
 class MinuteRow(Struct, frozen=True, kw_only=True):
@@ -129,9 +142,28 @@ class Condition(Struct, frozen=True):
 
     sql: str
     values: Mapping[str, Any]
+    narrow: bool = False
+    """Whether an index finds the few rows that it lets through, so that nothing else is looked at."""
 
 
 ALL: Final = Condition("1", {})
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """One step of a search that looks at a bounded number of messages."""
+
+    rows: list[MessageRow]
+    reached: int | None
+    """The cursor down to which was looked: give it as `before` of the next step. None: there is nothing older."""
+    newest: int
+    """The cursor of the newest activity of all before the step was taken; 0 for none."""
+
+
+class Changed(Struct, frozen=True, kw_only=True):
+    """A message with new activity, and whether the filter lets it through now."""
+
+    row: MessageRow
+    matches: bool
 
 
 class StoreReader(Protocol):
@@ -142,6 +174,12 @@ class StoreReader(Protocol):
 
     async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
         """Messages with the newest activity first; `before` is the cursor of the last row already seen."""
+
+    async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
+        """Like `messages`, but looks at a bounded number of them, and says how far it came."""
+
+    async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
+        """The messages with activity after the cursor `after`, newest first, whether `where` holds or not."""
 
     async def message(self, message_id: bytes) -> MessageDetail | None:
         """One message with its timeline, None if it is not known."""
@@ -158,8 +196,11 @@ class StoreReader(Protocol):
     async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
         """What is in quarantine, newest first; `before` is an id."""
 
-    async def quarantined_bytes(self, row_id: int) -> bytes | None:
-        """The raw bytes of one quarantined thing."""
+    async def quarantined(self, row_id: int) -> QuarantineDetail | None:
+        """One thing in quarantine with its bytes."""
+
+    async def quarantined_in(self, sequence: int) -> dict[int, str]:
+        """Why elements of a batch are in quarantine, by index; `WHOLE_BODY` stands for all of it."""
 
     async def minutes(self, since: int) -> Sequence[MinuteRow]:
         """Per-minute counters from minute `since` on, oldest first; quiet minutes have no row."""

@@ -12,11 +12,14 @@ from hooklab.database import fetch_for, open_reader
 from hooklab.metrics import Counters
 from hooklab.store.base import (
     BatchRow,
+    Changed,
     Condition,
     ElementFate,
+    Found,
     MessageDetail,
     MessageRow,
     MinuteRow,
+    QuarantineDetail,
     QuarantineRow,
     TimelineEntry,
 )
@@ -41,6 +44,12 @@ JOIN reports r ON r.message = a.message AND r.digest = a.digest
 LEFT JOIN batches b ON b.sequence = a.arrival >> 22
 ORDER BY a.arrival
 """
+_QUARANTINE: Final = (
+    "SELECT q.id, q.reason, q.count, b.received_at, {raw} FROM quarantine q"
+    " LEFT JOIN batches b ON b.sequence = q.id >> 22"
+)
+_SLICE: Final = 10_000
+"""Messages that one step of a search looks at: some 20 ms, so that the WAL and the answers never wait for long."""
 _MINUTE: Final = "minute, batches, elements, reports, repeats, quarantined, delivered, not_delivered, pending"
 
 
@@ -83,15 +92,48 @@ class SqliteStoreReader:
 
     async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
         """See `StoreReader.messages`."""
-        older = "" if before is None else " AND last_arrival < :before"
+        return await self._matching(
+            where, limit, "messages", "" if before is None else " AND last_arrival < :b", before
+        )
+
+    async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
+        """See `StoreReader.search`."""
+        [(newest,)] = await self._fetch("SELECT coalesce(max(last_arrival), 0) FROM messages")
+        before = newest + 1 if before is None else before
+        if where.narrow:
+            # The + keeps SQLite from walking the index of all activity instead of the narrow one.
+            rows = await self._matching(where, limit, "messages", " AND +last_arrival < :b", before)
+            return Found(rows=rows, reached=rows[-1].cursor if len(rows) == limit else None, newest=newest)
+        floor = await self._fetch(
+            "SELECT last_arrival FROM messages WHERE last_arrival < ? ORDER BY last_arrival DESC LIMIT 1 OFFSET ?",
+            (before, _SLICE - 1),
+        )
+        lowest = floor[0][0] if floor else None
+        rows = await self._matching(
+            where,
+            limit,
+            "messages INDEXED BY messages_by_activity",
+            " AND last_arrival < :b" + ("" if lowest is None else f" AND last_arrival >= {lowest}"),
+            before,
+        )
+        return Found(rows=rows, reached=rows[-1].cursor if len(rows) == limit else lowest, newest=newest)
+
+    async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
+        """See `StoreReader.changed`."""
         rows = await self._fetch(
-            f"SELECT {_MESSAGE} FROM messages WHERE ({where.sql}){older} ORDER BY last_arrival DESC LIMIT :limit",
-            {
-                **where.values,
-                "before": before,
-                "limit": limit,
-                "stuck_before": self._clock() - self.stuck_after,
-            },
+            f"SELECT ({where.sql}), {_MESSAGE} FROM messages WHERE last_arrival > :after"
+            " ORDER BY last_arrival DESC LIMIT :limit",
+            {**where.values, "after": after, "limit": limit, "stuck_before": self._clock() - self.stuck_after},
+        )
+        return [Changed(row=self._message(row), matches=bool(matches)) for matches, *row in rows]
+
+    async def _matching(
+        self, where: Condition, limit: int, table: str, bounds: str, before: int | None
+    ) -> list[MessageRow]:
+        values = {**where.values, "b": before, "limit": limit, "stuck_before": self._clock() - self.stuck_after}
+        rows = await self._fetch(
+            f"SELECT {_MESSAGE} FROM {table} WHERE ({where.sql}){bounds} ORDER BY last_arrival DESC LIMIT :limit",
+            values,
         )
         return [self._message(row) for row in rows]
 
@@ -142,16 +184,24 @@ class SqliteStoreReader:
     async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
         """See `StoreReader.quarantine`."""
         rows = await self._fetch(
-            "SELECT id, reason, count FROM quarantine WHERE :before IS NULL OR id < :before"
-            " ORDER BY id DESC LIMIT :limit",
+            _QUARANTINE.format(raw="NULL")
+            + " WHERE :before IS NULL OR q.id < :before ORDER BY q.id DESC LIMIT :limit",
             {"before": before, "limit": limit},
         )
-        return [_quarantined(*row) for row in rows]
+        return [_quarantined(row) for row in rows]
 
-    async def quarantined_bytes(self, row_id: int) -> bytes | None:
-        """See `StoreReader.quarantined_bytes`."""
-        rows = await self._fetch("SELECT raw FROM quarantine WHERE id = ?", (row_id,))
-        return bytes(rows[0][0]) if rows else None
+    async def quarantined(self, row_id: int) -> QuarantineDetail | None:
+        """See `StoreReader.quarantined`."""
+        rows = await self._fetch(_QUARANTINE.format(raw="q.raw") + " WHERE q.id = ?", (row_id,))
+        return QuarantineDetail(row=_quarantined(rows[0]), raw=bytes(rows[0][-1])) if rows else None
+
+    async def quarantined_in(self, sequence: int) -> dict[int, str]:
+        """See `StoreReader.quarantined_in`."""
+        rows = await self._fetch(
+            "SELECT id, reason FROM quarantine WHERE id BETWEEN ? AND ?",
+            (rules.pack(sequence, 0), rules.pack(sequence, rules.WHOLE_BODY)),
+        )
+        return {rules.unpack(row_id)[1]: reason for row_id, reason in rows}
 
     async def minutes(self, since: int) -> list[MinuteRow]:
         """See `StoreReader.minutes`."""
@@ -235,10 +285,16 @@ def _batch(row: Sequence[Any]) -> BatchRow:
     return BatchRow(**dict(zip(BatchRow.__struct_fields__, row, strict=True)))
 
 
-def _quarantined(row_id: int, reason: str, count: int) -> QuarantineRow:
+def _quarantined(row: Sequence[Any]) -> QuarantineRow:
+    row_id, reason, count, received_at, *_ = row
     batch, index = rules.unpack(row_id)
     return QuarantineRow(
-        id=row_id, batch=batch, index=None if index == rules.WHOLE_BODY else index, reason=reason, count=count
+        id=row_id,
+        batch=batch,
+        index=None if index == rules.WHOLE_BODY else index,
+        reason=reason,
+        count=count,
+        received_at=received_at,
     )
 
 

@@ -20,6 +20,8 @@ CREATE TABLE messages (
 CREATE UNIQUE INDEX messages_by_message_id ON messages (message_id);
 CREATE INDEX messages_by_activity ON messages (last_arrival);
 CREATE INDEX messages_pending ON messages (new_at) WHERE rank < 0;
+CREATE INDEX messages_in_conflict ON messages (last_arrival) WHERE seen & 6 = 6;
+CREATE INDEX messages_mismatched ON messages (last_arrival) WHERE seen & 32 <> 0;
 
 CREATE TABLE reports (
     message INTEGER NOT NULL,

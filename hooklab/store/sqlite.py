@@ -32,7 +32,7 @@ log = logging.getLogger("hooklab.store")
 STORE: Final = Kind(
     name="store",
     application_id=0x686B4C53,  # "hkLS"
-    version=1,
+    version=2,
     schema=resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"),
     # NORMAL: what a power cut takes back, the journal gives again.
     synchronous="NORMAL",
