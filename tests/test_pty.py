@@ -1,6 +1,7 @@
 """`hooklab run` in a real terminal that goes, stalls, changes or is left: the receiver goes on answering."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -47,11 +48,38 @@ def test_shows_what_comes_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> N
         assert shown.post() == 200
         shown.wait_for("3519····0123")
         shown.keys("q")
-        shown.wait_for("top the service")
-        shown.keys("y")
+        shown.wait_for("stop the service")
+        shown.keys("s")
         assert shown.ends_with() == 0
         assert shown.mode_is_restored()
         until(lambda: b"\x1b[?1049l" in shown.received, "the alternate screen is not left")
+
+
+def test_closing_the_screen_leaves_the_service(tmp_path: Path) -> None:
+    """`q` and `d` restore the terminal and say in one line how to look again and how to stop; the receiver answers
+    until Ctrl-C, and attach shows it again meanwhile.
+    """
+    folder = tmp_path / "data"
+    with screen(folder) as shown:
+        shown.keys("q")
+        shown.wait_for("close the screen")
+        shown.keys("d")
+        shown.wait_for("goes on receiving")
+        until(shown.mode_is_restored, "the modes are not restored")
+        said = (
+            f"the prompt does not come back by itself. Stop it: Ctrl-C here, or kill {shown.process.pid} elsewhere."
+        )
+        assert re.sub(r"\s", "", f"{said} Look again: hooklab attach --data-dir {folder}") in re.sub(
+            r"\s", "", shown.text()
+        )
+        assert shown.post() == 200
+        with Terminal([sys.executable, "-m", "hooklab", "attach", "--data-dir", folder]) as again:
+            again.wait_for("3519····0123")
+            again.keys("q")
+            assert again.ends_with() == 0
+        assert shown.post() == 200
+        shown.keys("\x03")
+        assert shown.ends_with() == 0
 
 
 def test_a_terminal_that_hangs_up_leaves_the_receiver(tmp_path: Path) -> None:
@@ -86,8 +114,8 @@ def test_a_terminal_that_nobody_reads_stalls_nothing(tmp_path: Path, seconds: in
         shown.read_on()
         shown.wait_for(f"messages{sent:>12,}")
         shown.keys("q")
-        shown.wait_for("top the service")
-        shown.keys("y")
+        shown.wait_for("stop the service")
+        shown.keys("s")
         assert shown.ends_with() == 0
         assert shown.mode_is_restored()
 

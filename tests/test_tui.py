@@ -14,8 +14,8 @@ from hooklab.metrics import Snapshot
 from hooklab.monitor import MonitorError
 from hooklab.times import HOUR
 from hooklab.tui.app import MonitorApp
-from hooklab.tui.screens.confirm import ConfirmStop
 from hooklab.tui.screens.help import HelpScreen
+from hooklab.tui.screens.leave import LeaveScreen
 from hooklab.tui.screens.messages import MessagesScreen
 from hooklab.tui.terminal import install_signals, remove_signals
 
@@ -249,12 +249,12 @@ async def test_quitting_the_service_asks_first(key: str) -> None:
     """Where this window runs the service it asks; n stays, y ends with "stop"."""
     async with stage(owns_service=True) as on:
         await on.press(key)
-        assert isinstance(on.app.screen, ConfirmStop)
-        assert "Stop the service?" in on.text()
+        assert isinstance(on.app.screen, LeaveScreen)
+        assert "Leave how?" in on.text()
         await on.press("n")
         assert isinstance(on.app.screen, MessagesScreen)
         await on.press(key)
-        await on.press("y")
+        await on.press("s")
         assert not on.app.is_running
         assert on.app.return_value == "stop"
 

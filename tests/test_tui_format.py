@@ -7,19 +7,24 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rich.cells import cell_len
-from tui_fakes import NOW, URL, entry, row
+from tui_fakes import NOW, URL, FakeClock, FakeMonitor, entry, message_id, row
 
 from hooklab.rules import label_mismatches
 from hooklab.snippets import curl_line, sms_webhooks
+from hooklab.store.base import MessageRow
 from hooklab.text import clean
 from hooklab.times import DAY, HOUR, MINUTE, SECOND
 from hooklab.tui import format as written
 from hooklab.tui.cells import Piece, cut, ends, fit, foreign, plain_marks, wrap
+from hooklab.tui.format import bytes_of, ordinal
 from hooklab.tui.rate import Rate, bars
-from hooklab.tui.rows import MOST, Rows
+from hooklab.tui.rows import MOST, Changes, Rows, Step
+from hooklab.tui.sources import Messages
 from hooklab.wire import FIELDS, Elements, Report
 
+SOURCE = Messages()
 OUTSIDE = st.text(st.characters(codec="utf-8") | st.sampled_from("日👍🏽🇵🇹ẞ\u0301\u200d\ufe0f\uff41")).map(clean)
 
 
@@ -186,22 +191,93 @@ def test_bars_take_their_room(values: list[int], width: int, height: int) -> Non
         assert (bar == "▁") == (value == 0)
 
 
+def rows_of(*cursors: int, reached: int | None = None) -> Rows[MessageRow]:
+    rows = Rows(SOURCE.cursor, SOURCE.key)
+    rows.take_newest(step(*cursors, reached=reached), following=False)
+    return rows
+
+
+def step(*cursors: int, reached: int | None = None, newest: int | None = None) -> Step[MessageRow]:
+    return Step([row(cursor) for cursor in cursors], reached, newest or max(cursors, default=0))
+
+
+def cursors(rows: Rows[MessageRow]) -> list[int]:
+    return [one.cursor for one in rows.items]
+
+
 def test_rows_are_bounded() -> None:
-    """However much is loaded, no more than so many rows are held, and big texts are not held at all."""
-    rows = Rows()
-    page = [row(number, custom_payload="x" * 65_536) for number in range(MOST + 500, 0, -1)]
-    rows.take_newest(page, len(page), following=False)
+    """However much is loaded, no more than so many rows are held; what was cut off can be loaded again."""
+    rows = rows_of(*range(MOST + 500, 0, -1))
     assert len(rows) == MOST
     assert not rows.complete
-    assert all(len(one.custom_payload or "") < 1_000 for one in rows.items)
+    assert rows.reached == rows.items[-1].cursor
+
+
+async def test_big_texts_are_not_held() -> None:
+    """A list keeps only the beginning of a payload or description of 64 KB."""
+    monitor = FakeMonitor(FakeClock(), [row(1, custom_payload="x" * 65_536, description="y" * 65_536)])
+    found = await SOURCE.step(monitor, 10)
+    changed = await SOURCE.changes(monitor, 0, 10)
+    for one in (*found.rows, changed.rows[0][0]):
+        assert len(one.custom_payload or "") < 1_000
+        assert len(one.description or "") < 1_000
 
 
 def test_a_page_read_with_an_old_cursor_is_dropped() -> None:
     """When the rows changed while a page was read, that page is not appended."""
-    rows = Rows()
-    rows.take_newest([row(9), row(8)], 2, following=True)
-    rows.take_older([row(5)], 2, 6)
-    assert [one.cursor for one in rows.items] == [9, 8]
-    rows.take_older([row(7)], 2, 8)
-    assert [one.cursor for one in rows.items] == [9, 8, 7]
+    rows = rows_of(9, 8, reached=8)
+    rows.take_older(step(5), 6)
+    assert cursors(rows) == [9, 8]
+    rows.take_older(step(7), 8)
+    assert cursors(rows) == [9, 8, 7]
     assert rows.complete
+
+
+def test_changes_go_to_their_places() -> None:
+    """What is new comes on top, what moved stands once, what no longer matches goes, the rest stays."""
+    rows = rows_of(9, 8, 7, reached=7)
+    moved = replace(row(8), cursor=12)
+    gone = replace(row(9), cursor=11)
+    rows.take_changes(Changes([(row(13), True), (moved, True), (gone, False)], whole=True), following=False)
+    assert [(one.cursor, one.message_id) for one in rows.items] == [
+        (13, message_id(13)),
+        (12, message_id(8)),
+        (7, message_id(7)),
+    ]
+    assert (rows.top, rows.reached) == (13, 7)
+
+
+def test_the_newest_join_what_is_held_or_take_its_place() -> None:
+    """A newest page that reaches down to what is held is put on top of it; one that does not replaces it."""
+    rows = rows_of(5, 4, 3, reached=3)
+    assert rows.joins(step(8, 7, 5, reached=5))
+    rows.take_newest(step(8, 7, 5, reached=5), following=False)
+    assert (cursors(rows), rows.reached) == ([8, 7, 5, 4, 3], 3)
+    assert not rows.joins(step(20, 19, reached=19))
+    rows.take_newest(step(20, 19, reached=19), following=False)
+    assert (cursors(rows), rows.reached) == ([20, 19], 19)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_000, "1.0 kB"),
+        (9_951, "10 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.0 MB"),
+        (4_194_304, "4.2 MB"),
+        (2_000_000_000, "2.0 GB"),
+    ],
+)
+def test_bytes_are_written_short(size: int, said: str) -> None:
+    """At most three digits and a unit."""
+    assert bytes_of(size) == said
+
+
+def test_ordinals() -> None:
+    """1st, 2nd, 3rd, 11th, 21st."""
+    assert [ordinal(value) for value in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111)] == (
+        ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]
+    )

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tui_fakes import message_id, row
 from tui_stage import many, stage
 
-from hooklab.tui.screens.messages import CATCH_UP, PAGE
+from hooklab.tui.screens.listing import CATCH_UP, PAGE
 from hooklab.tui.screens.timeline import TimelineScreen
 from hooklab.tui.widgets.lines import Lines
 from hooklab.tui.widgets.message_list import MessageList

@@ -70,6 +70,8 @@ def batch(given: argparse.Namespace, settings: Settings) -> int:
 def _print(found: BatchDetail) -> None:
     for name, value in _json(found.row).items():
         print_line(f"{name.replace('_', ' '):<12} {'-' if value is None else value}")
+    if found.malformed is not None:
+        print_line(f"{'not understood':<12} {found.malformed}")
     if found.body is None:
         print_line("the body is no longer kept")
         return
@@ -78,8 +80,11 @@ def _print(found: BatchDetail) -> None:
         print_line(f"  {name}: {value}")
     print_line()
     print_table(
-        ("INDEX", "BECAME", "STATUS", "MESSAGE"),
-        [(fate.index, fate.became, fate.status or "-", fate.message_id or "-") for fate in found.elements],
+        ("INDEX", "BECAME", "STATUS", "MESSAGE OR REASON"),
+        [
+            (fate.index, fate.became, fate.status or "-", fate.message_id or fate.reason or "-")
+            for fate in found.elements
+        ],
         right=(0,),
     )
     print_line()
@@ -87,7 +92,9 @@ def _print(found: BatchDetail) -> None:
 
 
 def _json(row: BatchRow) -> dict[str, Any]:
-    return {**msgspec.structs.asdict(row), "received_at": iso(row.received_at)}
+    values = {**msgspec.structs.asdict(row), "received_at": iso(row.received_at)}
+    del values["malformed"]
+    return values
 
 
 def _pretty(body: bytes) -> str:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -136,10 +137,15 @@ def _go_on(service: Service, thread: ServiceThread, settings: Settings, ended: s
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: thread.ask_to_stop())
     logging.getLogger("hooklab").info("%s without a screen", _GOES_ON[ended])
-    where = "" if settings.data_dir == load_settings({}, {}).data_dir else f" --data-dir {settings.data_dir}"
+    where = (
+        ""
+        if settings.data_dir == load_settings({}, {}).data_dir
+        else f" --data-dir {shlex.quote(str(settings.data_dir))}"
+    )
+    pid = service.status().pid
     print(
-        f"{_GOES_ON[ended]} (process {service.status().pid}). The prompt does not come back by itself: "
-        f"Ctrl-C stops hooklab, closing the terminal does not. To look again: hooklab attach{where}",
+        f"{_GOES_ON[ended]}; the prompt does not come back by itself. Stop it: Ctrl-C here, or kill {pid} elsewhere."
+        f" Look again: hooklab attach{where}",
         flush=True,
     )
     thread.join()

@@ -73,6 +73,8 @@ class BatchRow(Struct, frozen=True, kw_only=True):
     """The first batch with the same body, None if this is it."""
     attempt: int
     """1 for the first."""
+    malformed: bool
+    """Whether the whole body was not understood, and answered 400."""
 
 
 class ElementFate(Struct, frozen=True, kw_only=True):

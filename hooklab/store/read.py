@@ -33,8 +33,9 @@ _MESSAGE: Final = (
     " description, msisdn, organization_id, total_segments, custom_payload"
 )
 _BATCH: Final = (
-    "SELECT sequence, received_at, peer, label, bytes, elements, new, repeats, quarantined, retry_of, attempt"
-    " FROM batches"
+    "SELECT sequence, received_at, peer, label, bytes, elements, new, repeats, quarantined, retry_of, attempt,"
+    " elements = 0 AND EXISTS (SELECT 1 FROM quarantine"
+    f" WHERE id = (coalesce(retry_of, sequence) << {rules.INDEX_BITS} | {rules.WHOLE_BODY})) FROM batches"
 )
 _TIMELINE: Final = """
 SELECT a.arrival, a.retry, r.status, r.reported_at, r.description, b.received_at, b.label
@@ -282,7 +283,8 @@ def _timeline(rows: list[Any]) -> list[TimelineEntry]:
 
 
 def _batch(row: Sequence[Any]) -> BatchRow:
-    return BatchRow(**dict(zip(BatchRow.__struct_fields__, row, strict=True)))
+    values = dict(zip(BatchRow.__struct_fields__, row, strict=True))
+    return BatchRow(**{**values, "malformed": bool(values["malformed"])})
 
 
 def _quarantined(row: Sequence[Any]) -> QuarantineRow:

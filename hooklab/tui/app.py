@@ -1,32 +1,59 @@
 """The app: one tick that reads once and hands down one view. Everything it needs is injected."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import ClassVar, Final
+from functools import partial
+from typing import Any, ClassVar, Final
 
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 
 from hooklab.metrics import Snapshot
 from hooklab.monitor import Monitor, MonitorError
 from hooklab.times import SECOND, Clock
 from hooklab.tui.rate import Rate
-from hooklab.tui.screens.confirm import ConfirmStop
+from hooklab.tui.screens.batch import BatchScreen
+from hooklab.tui.screens.batches import BatchesScreen
+from hooklab.tui.screens.copied import CopiedScreen
 from hooklab.tui.screens.help import HelpScreen
+from hooklab.tui.screens.leave import LeaveScreen
+from hooklab.tui.screens.listing import ListScreen
 from hooklab.tui.screens.live import LiveScreen
 from hooklab.tui.screens.messages import MessagesScreen
+from hooklab.tui.screens.problems import ProblemsScreen
+from hooklab.tui.screens.quarantine import QuarantineScreen
+from hooklab.tui.screens.quarantined import QuarantinedScreen
+from hooklab.tui.screens.timeline import TimelineScreen
+from hooklab.tui.targets import Target, ToBatch, ToMessage, ToMessages, ToQuarantined, ToScreen
 from hooklab.tui.terminal import install_signals, remove_signals
 from hooklab.tui.theme import QUIET, TERMINAL
 from hooklab.tui.view import View
 from hooklab.tui.widgets.head import trouble_sentence
+from hooklab.tui.widgets.scroll_lines import ScrollLines
+from hooklab.tui.widgets.tabs import SCREENS
 
 TICK: Final = 0.5
 _SLOW: Final = 3 * SECOND
 """A read that takes longer than this is talked about."""
+_BASE: Final = 2
+"""Screens that are always there: Textual's blank one, and a numbered one."""
+FILTERS: Final = (
+    ("all messages", ""),
+    ("failed messages", "state:not_delivered"),
+    ("messages that failed in the last hour", "state:not_delivered since:1h"),
+    ("pending messages", "state:pending"),
+    ("stuck messages", "is:stuck"),
+    ("messages in conflict", "is:conflict"),
+    ("messages with a mismatched label", "is:label_mismatch"),
+)
+"""Filters of the command palette."""
 
 
 class MonitorApp(App[str | None]):
-    """The screen on a `Monitor`. `run()` gives "stop", "hangup", or None where somebody just left.
+    """The screen on a `Monitor`. `run()` gives "stop", "detach" (the service is to run on), "hangup", or None where
+    somebody just left.
 
     Attributes:
         view: what the screens show now.
@@ -35,11 +62,14 @@ class MonitorApp(App[str | None]):
 
     TITLE = "hooklab"
     CSS_PATH = "hooklab.tcss"
-    ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+c,ctrl+q", "leave", show=False),
         Binding("question_mark", "help", show=False),
         Binding("m", "reveal", show=False),
+        Binding("y", "copy", show=False),
+        Binding("colon", "command_palette", show=False),
+        Binding("ctrl+p", "command_palette", show=False),
+        *(Binding(key, f"go('{name}')", show=False) for key, name in SCREENS),
     ]
 
     def __init__(self, monitor: Monitor, clock: Clock, *, hook_url: str | None, owns_service: bool) -> None:
@@ -49,6 +79,7 @@ class MonitorApp(App[str | None]):
         self._clock = clock
         self._hook_url = hook_url
         self._owns_service = owns_service
+        self._messages = MessagesScreen()
         self._rate = Rate()
         self._snapshot: Snapshot | None = None
         self._trouble: str | None = None
@@ -66,7 +97,10 @@ class MonitorApp(App[str | None]):
     def on_mount(self) -> None:
         """Signals, the first screen, and the one timer."""
         install_signals(self)
-        self.push_screen(MessagesScreen())
+        for screen in (self._messages, BatchesScreen(), ProblemsScreen(), QuarantineScreen()):
+            assert screen.name is not None
+            self.install_screen(screen, screen.name)
+        self.push_screen(self._messages)
         self.set_interval(TICK, self._tick)
 
     async def on_unmount(self) -> None:
@@ -150,18 +184,51 @@ class MonitorApp(App[str | None]):
                 return None
         return None
 
+    # going somewhere
+
+    def follow(self, target: Target) -> None:
+        """Opens what a line or row leads to."""
+        match target:
+            case ToMessage(message_id):
+                self.push_screen(TimelineScreen(message_id))
+            case ToBatch(number):
+                self.push_screen(BatchScreen(number))
+            case ToQuarantined(row_id):
+                self.push_screen(QuarantinedScreen(row_id))
+            case ToScreen(name):
+                self.action_go(name)
+            case ToMessages(text):
+                self.action_go("messages")
+                self._messages.filter_by(text)
+
+    def on_scroll_lines_followed(self, event: ScrollLines.Followed) -> None:
+        """Enter on a line that leads somewhere."""
+        self.follow(event.target)
+
+    def copy(self, what: str, text: str) -> None:
+        """Copies to the terminal's clipboard (OSC 52), where it has one that a program may fill."""
+        self.copy_to_clipboard(text)
+        self.push_screen(CopiedScreen(what, text))
+
     # keys
+
+    def action_go(self, name: str) -> None:
+        """Goes to a numbered screen, from wherever."""
+        while len(self.screen_stack) > _BASE:
+            self.pop_screen()
+        if self.screen.name != name:
+            self.switch_screen(name)
 
     def action_leave(self) -> None:
         """Leaves; asks before that stops a service."""
         if not self._owns_service:
             self.exit()
             return
-        self.push_screen(ConfirmStop(), self._answered)
+        self.push_screen(LeaveScreen(), self._answered)
 
-    def _answered(self, stop: bool | None) -> None:
-        if stop:
-            self.exit("stop")
+    def _answered(self, how: str | None) -> None:
+        if how is not None:
+            self.exit(how)
 
     def action_help(self) -> None:
         """Shows the help."""
@@ -171,3 +238,35 @@ class MonitorApp(App[str | None]):
         """Shows phone numbers whole, or masks them again."""
         self._revealed = not self._revealed
         self._publish()
+
+    def action_copy(self) -> None:
+        """Copies what the screen has selected."""
+        screen = self._front()
+        chosen = None if screen is None else screen.copyable()
+        if chosen is not None:
+            self.copy(*chosen)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the command palette offers: all that a key does, and some filters that are often wanted."""
+        del screen
+        for key, name in SCREENS:
+            yield SystemCommand(f"Go to {name}", f"key {key}", partial(self.action_go, name))
+        for title, text in FILTERS:
+            yield SystemCommand(
+                f"Show {title}", f"filter {text}" if text else "key esc", partial(self.follow, ToMessages(text))
+            )
+        yield SystemCommand("Filter messages", "key /", self._filter)
+        yield SystemCommand("Pause or follow again", "key space", self._pause)
+        yield SystemCommand("Copy the id or number", "key y", self.action_copy)
+        yield SystemCommand("Reveal or mask phone numbers", "key m", self.action_reveal)
+        yield SystemCommand("Help", "key ?", self.action_help)
+        yield SystemCommand("Leave", "key q", self.action_leave)
+
+    def _filter(self) -> None:
+        self.action_go("messages")
+        self._messages.action_filter()
+
+    def _pause(self) -> None:
+        screen = self._front()
+        if isinstance(screen, ListScreen):
+            screen.action_pause()

@@ -6,12 +6,13 @@ from typing import Final, NamedTuple
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 from hooklab.text import clean
+from hooklab.tui.targets import Target
 
 ROLES: Final = ("accent", "strong", "quiet", "rule", "good", "bad", "wait", "warn")
 """What a piece can be; how each looks is the stylesheet's."""
 
 _PLAIN: Final = str.maketrans(
-    {"✔": "√", "✖": "x", "…": "~", "↻": "&", "⚑": "!", "▸": ">", "●": "•", "▁": "_", "▂": "_", "▃": "▄"}
+    {"✔": "√", "✖": "x", "…": "~", "↻": "&", "⚑": "!", "▸": ">", "→": ">", "●": "•", "▁": "_", "▂": "_", "▃": "▄"}
     | {"▅": "▄", "▆": "▄", "▇": "█", "↑": "^", "↓": "v"}
 )
 
@@ -24,10 +25,11 @@ class Piece(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of the screen; the selected one has a ground of its own."""
+    """One line of the screen; the selected one has a ground of its own, and one with a target leads somewhere."""
 
     pieces: tuple[Piece, ...] = ()
     selected: bool = False
+    target: Target | None = None
 
     @property
     def text(self) -> str:
@@ -38,10 +40,18 @@ class Line(NamedTuple):
 EMPTY: Final = Line()
 
 
-def line(*pieces: Piece | str, selected: bool = False) -> Line:
+def line(*pieces: Piece | str, selected: bool = False, target: Target | None = None) -> Line:
     """A line of pieces; a bare string is plain text."""
     made = (Piece(piece) if isinstance(piece, str) else piece for piece in pieces)
-    return Line(tuple(piece for piece in made if piece.text), selected)
+    return Line(tuple(piece for piece in made if piece.text), selected, target)
+
+
+def pointed_at(one: Line) -> Line:
+    """A line as it looks when it is selected: with a ground, and a mark where it has room at its beginning."""
+    first, *others = one.pieces or (Piece(""),)
+    if first.text.startswith("  "):
+        first = Piece("▸" + first.text[1:], "accent" if not first.text.strip() else first.role)
+    return Line((first, *others), selected=True, target=one.target)
 
 
 def plain_marks(text: str) -> str:
@@ -83,6 +93,12 @@ def ends(left: Iterable[Piece], right: Iterable[Piece], width: int) -> Line:
         return line(*squeeze(right, width))
     kept = squeeze(left, room)
     return line(*kept, Piece(" " * (room - width_of(kept))), *right)
+
+
+def fitted(pieces: Iterable[Piece], width: int) -> list[Piece]:
+    """Pieces in exactly `width` cells."""
+    kept = squeeze(pieces, width)
+    return [*kept, Piece(" " * (width - width_of(kept)))]
 
 
 def squeeze(pieces: Iterable[Piece], width: int) -> list[Piece]:

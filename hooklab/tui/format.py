@@ -72,6 +72,22 @@ def share(part: int, whole: int) -> str:
     return text.rjust(6)
 
 
+def bytes_of(size: int) -> str:
+    """``812 B``, ``1.2 kB``, ``340 kB``, ``4.2 MB``."""
+    if size < 1000:
+        return f"{size} B"
+    power = 1 if size < 999_500 else 2 if size < 999_500_000 else 3
+    scaled = size / 1000**power
+    unit = ("kB", "MB", "GB")[power - 1]
+    return f"{scaled:.1f} {unit}" if scaled < 9.95 else f"{scaled:,.0f} {unit}"
+
+
+def ordinal(value: int) -> str:
+    """``1st``, ``2nd``, ``3rd``, ``11th``."""
+    ending = "th" if value % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
+    return f"{value:,}{ending}"
+
+
 def milliseconds(value: float | None) -> str:
     """``1.2 ms``, ``340 ms``, ``1.4 s`` in at most seven cells."""
     if value is None:

@@ -1,85 +1,134 @@
-"""The messages that a list holds: the newest page joined with what was loaded before. Pure."""
+"""The rows that a list holds: the newest joined with what was loaded before, each once. Pure."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
 
-from msgspec.structs import replace
-
-from hooklab.store.base import MessageRow
+T = TypeVar("T")
 
 MOST: Final = 10_000
 """Rows held at most."""
 FOLLOWING_MOST: Final = 1_000
 """Rows held at most while the list follows the newest."""
-_LONGEST: Final = 512
 
 
-class Rows:
-    """Messages with the newest activity first, each once.
+@dataclass(frozen=True, slots=True)
+class Step(Generic[T]):
+    """Rows that follow each other, newest first.
+
+    Attributes:
+        rows: what was found.
+        reached: the cursor down to which was looked; None if there is nothing older.
+        newest: the cursor of the newest of all, found or not, before it was looked; 0 for none.
+    """
+
+    rows: Sequence[T]
+    reached: int | None
+    newest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes(Generic[T]):
+    """What is new or other since a cursor, newest first.
+
+    Attributes:
+        rows: with whether they belong into the list now.
+        whole: whether nothing new is missing between these and the cursor.
+    """
+
+    rows: Sequence[tuple[T, bool]]
+    whole: bool
+
+
+class Rows(Generic[T]):
+    """Rows in falling order of their cursor, each once.
 
     Attributes:
         items: the rows.
-        complete: nothing older is left to load.
+        top: the cursor of the newest that was looked at; None before the first step.
+        reached: the cursor down to which was looked; None if nothing older is left.
         behind: so much arrived at once that the newest are not shown until somebody goes to the top.
     """
 
-    def __init__(self) -> None:
-        self.items: list[MessageRow] = []
-        self.complete = False
+    def __init__(self, cursor: Callable[[T], int], key: Callable[[T], Hashable]) -> None:
+        """Args: `cursor` gives where a row stands, `key` what it is."""
+        self._cursor = cursor
+        self._key = key
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything, as before the first step."""
+        self.items: list[T] = []
+        self.top: int | None = None
+        self.reached: int | None = None
         self.behind = False
 
     def __len__(self) -> int:
         return len(self.items)
 
     @property
+    def complete(self) -> bool:
+        """Nothing older is left to load."""
+        return self.top is not None and self.reached is None
+
+    @property
     def full(self) -> bool:
         """Whether no more rows are taken."""
         return len(self.items) >= MOST
 
-    def joins(self, page: Sequence[MessageRow], limit: int) -> bool:
-        """Whether no message can be missing between the newest `page` (read with `limit`) and these rows."""
-        return not self.items or len(page) < limit or self.items[0].cursor >= page[-1].cursor
+    def joins(self, step: Step[T]) -> bool:
+        """Whether nothing can be missing between the newest `step` and these rows."""
+        return self.top is None or step.reached is None or step.reached <= self.top
 
-    def take_newest(self, page: Sequence[MessageRow], limit: int, *, following: bool) -> None:
-        """Puts the newest page on top. Where it does not join, what was held before goes."""
-        joined = self.joins(page, limit)
-        kept: list[MessageRow] = []
-        if joined and len(page) >= limit:
-            here = {row.message_id for row in page}
-            last = page[-1].cursor
-            kept = [row for row in self.items if row.cursor < last and row.message_id not in here]
+    def take_newest(self, step: Step[T], *, following: bool) -> None:
+        """Puts a step from the very top in place of what it covers; where it does not join, all else goes."""
+        kept: list[T] = []
+        if self.top is not None and step.reached is not None and self.joins(step):
+            here = {self._key(row) for row in step.rows}
+            below = step.reached
+            kept = [row for row in self.items if self._cursor(row) < below and self._key(row) not in here]
+            self.reached = below if self.reached is not None and self.reached > below else self.reached
         else:
-            self.complete = len(page) < limit
-        self.items = [_slim(row) for row in page] + kept
+            self.reached = step.reached
+        self.items = [*step.rows, *kept]
+        self.top = step.newest
         self.behind = False
-        most = FOLLOWING_MOST if following else MOST
-        if len(self.items) > most:
-            del self.items[most:]
-            self.complete = False
+        self._trim(following=following)
 
-    def take_older(self, page: Sequence[MessageRow], limit: int, before: int) -> None:
-        """Appends the page that was read with the cursor `before`, unless the rows changed meanwhile."""
-        if not self.items or self.items[-1].cursor != before:
+    def take_changes(self, changes: Changes[T], *, following: bool) -> None:
+        """Takes what changed, each row to its place; what no longer belongs here goes."""
+        if not changes.rows or self.top is None:
             return
-        here = {row.message_id for row in self.items}
-        self.items.extend(_slim(row) for row in page if row.message_id not in here)
-        self.complete = len(page) < limit
+        gone = {self._key(row) for row, _ in changes.rows}
+        floor = self.reached
+        come = [row for row, wanted in changes.rows if wanted and (floor is None or self._cursor(row) >= floor)]
+        kept = [row for row in self.items if self._key(row) not in gone]
+        self.items = sorted([*come, *kept], key=self._cursor, reverse=True)
+        self.top = max(self.top, *(self._cursor(row) for row, _ in changes.rows))
+        self.behind = False
+        self._trim(following=following)
 
-    def find(self, message_id: str | None) -> int | None:
-        """Where a message stands, None if it is not held."""
+    def take_older(self, step: Step[T], before: int) -> None:
+        """Appends the step that was read with the cursor `before`, unless the rows changed meanwhile."""
+        if self.reached != before:
+            return
+        here = {self._key(row) for row in self.items}
+        self.items.extend(row for row in step.rows if self._key(row) not in here)
+        self.reached = step.reached
+
+    def find(self, key: Hashable) -> int | None:
+        """Where the row of `key` stands, None if it is not held."""
         for index, row in enumerate(self.items):
-            if row.message_id == message_id:
+            if self._key(row) == key:
                 return index
         return None
 
+    def key_at(self, index: int) -> Hashable | None:
+        """The key of the row at `index`, None if there is none."""
+        return self._key(self.items[index]) if 0 <= index < len(self.items) else None
 
-def _slim(row: MessageRow) -> MessageRow:
-    """A list needs no 64 KB of payload a row."""
-    payload, description = row.custom_payload or "", row.description or ""
-    if len(payload) <= _LONGEST and len(description) <= _LONGEST:
-        return row
-    return replace(
-        row,
-        custom_payload=None if row.custom_payload is None else payload[:_LONGEST],
-        description=None if row.description is None else description[:_LONGEST],
-    )
+    def _trim(self, *, following: bool) -> None:
+        most = FOLLOWING_MOST if following else MOST
+        if len(self.items) > most:
+            del self.items[most:]
+            self.reached = self._cursor(self.items[-1])

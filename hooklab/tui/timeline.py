@@ -1,6 +1,6 @@
 """One message and its history as lines. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from hooklab.store.base import MessageDetail, MessageRow, TimelineEntry
 from hooklab.text import clean
 from hooklab.tui.cells import EMPTY, Line, Piece, cut, fit, line, wrap
+from hooklab.tui.facts import NAMES, block, fact, folded, rule, text_fact
 from hooklab.tui.format import (
     FLAGS,
     NOTHING,
@@ -21,45 +22,39 @@ from hooklab.tui.format import (
     stamp,
     state_piece,
 )
+from hooklab.tui.targets import ToBatch
 
 _FIRST: Final = 100
 _LAST: Final = 400
-_NAMES: Final = 16
-_PAYLOAD_LINES: Final = 60
 
 
 def message_lines(detail: MessageDetail, width: int, *, revealed: bool) -> list[Line]:
     """All that is known of a message: its facts, then each arrival."""
-    lines = [_rule(f"message {clean(detail.message.message_id, 64)}", width)]
-    lines += _facts(detail.message, width, revealed=revealed)
+    lines = [rule(f"message {clean(detail.message.message_id, 64)}", width)]
+    lines += folded(_facts(detail.message, width, revealed=revealed), width)
     count = len(detail.timeline)
-    lines += [EMPTY, _rule(f"{count:,} arrival{'' if count == 1 else 's'}, in order", width)]
+    lines += [EMPTY, rule(f"{count:,} arrival{'' if count == 1 else 's'}, in order", width)]
     lines += _arrivals(detail, width)
     return lines
 
 
-def _rule(title: str, width: int) -> Line:
-    text = cut(f" {title} ", max(width - 4, 0))
-    return line(Piece(" ──", "rule"), Piece(text, "accent"), Piece("─" * (width - 4 - len(text)), "rule"))
-
-
 def _facts(row: MessageRow, width: int, *, revealed: bool) -> Iterator[Line]:
-    room = max(width - _NAMES - 4, 8)
-    yield _fact("state", [state_piece(row.state)])
+    room = max(width - NAMES - 4, 8)
+    yield fact("state", [state_piece(row.state)])
     yield from _flags(row, room)
     number = phone(row.msisdn, revealed=revealed)
     hint = "" if revealed or not row.msisdn else "   m shows it"
-    yield _fact("number", [Piece(cut(number, room) or NOTHING), Piece(hint, "quiet")])
-    yield from _text_fact("description", row.description, room)
-    yield from _text_fact("organization", row.organization_id, room)
-    yield _fact("segments", [Piece(NOTHING if row.total_segments is None else f"{row.total_segments:,}")])
+    yield fact("number", [Piece(cut(number, room) or NOTHING), Piece(hint, "quiet")])
+    yield from text_fact("description", row.description, room)
+    yield from text_fact("organization", row.organization_id, room)
+    yield fact("segments", [Piece(NOTHING if row.total_segments is None else f"{row.total_segments:,}")])
     if row.final_at is not None:
-        yield _fact("final at", [Piece(full_stamp(row.final_at)), Piece("   as reported", "quiet")])
+        yield fact("final at", [Piece(full_stamp(row.final_at)), Piece("   as reported", "quiet")])
     elif row.state != "PENDING":
-        yield _fact("final at", [Piece("its reported time cannot be read", "quiet")])
-    yield _fact("first received", [Piece(full_stamp(row.first_received_at))])
+        yield fact("final at", [Piece("its reported time cannot be read", "quiet")])
+    yield fact("first received", [Piece(full_stamp(row.first_received_at))])
     payload = pretty_payload(row.custom_payload) if row.custom_payload else [NOTHING]
-    yield from _block("custom payload", payload, room)
+    yield from block("custom payload", payload, room)
 
 
 def _flags(row: MessageRow, room: int) -> Iterator[Line]:
@@ -67,33 +62,9 @@ def _flags(row: MessageRow, room: int) -> Iterator[Line]:
         mark, words = FLAGS.get(flag, (" ", "a flag that this version has no words for"))
         name = Piece(f"{mark} {fit(clean(flag, 30), 16)}", "warn" if mark == "⚑" else "")
         first, *more = wrap(words, room - 18) if room >= 50 else ["", *wrap(words, room)]
-        yield _fact("" if at else "flags", [name, Piece(first, "quiet")])
+        yield fact("" if at else "flags", [name, Piece(first, "quiet")])
         indent = " " * 18 if room >= 50 else ""
-        yield from (_fact("", [Piece(indent + text, "quiet")]) for text in more)
-
-
-def _fact(name: str, pieces: Iterable[Piece]) -> Line:
-    return line("   ", Piece(fit(name, _NAMES), "quiet"), *pieces)
-
-
-def _text_fact(name: str, value: str | None, room: int) -> Iterator[Line]:
-    yield from _block(name, [clean(value, 4_000)] if value else [NOTHING], room)
-
-
-def _block(name: str, texts: Iterable[str], room: int) -> Iterator[Line]:
-    lines = [part for text in texts for part in _indented(text, room)]
-    for at, text in enumerate(lines[:_PAYLOAD_LINES]):
-        yield _fact("" if at else name, [Piece(text)])
-    if len(lines) > _PAYLOAD_LINES:
-        more = f"… {len(lines) - _PAYLOAD_LINES:,} more lines: hooklab show prints all"
-        yield _fact("", [Piece(more, "quiet")])
-
-
-def _indented(text: str, room: int) -> list[str]:
-    """Wraps without losing the indent of pretty-printed JSON."""
-    bare = text.lstrip(" ")
-    indent = " " * min(len(text) - len(bare), room // 2)
-    return [indent + part for part in wrap(bare, room - len(indent))]
+        yield from (fact("", [Piece(indent + text, "quiet")]) for text in more)
 
 
 def _arrivals(detail: MessageDetail, width: int) -> Iterator[Line]:
@@ -123,14 +94,16 @@ def _arrival(entry: TimelineEntry, after: str, told: str, width: int) -> Iterato
     indent = "   " if tight else " " * 24
     kind = kind_piece(entry)
     room = max(width - len(indent) - 1, 8)
+    target = ToBatch(entry.batch)
     if tight:
-        yield line(f" {stamp(entry.received_at)} ", Piece(after, "quiet"))
+        yield line(f"  {stamp(entry.received_at)} ", Piece(after, "quiet"), target=target)
         yield line(indent, kind, Piece(f" {clean(entry.status, 20)}", "quiet"))
     else:
         said = clean(entry.status, 20)
         status = Piece((fit(said, 13) if width >= 100 else cut(said, 13)) + "  ", "quiet")
         words = cut(clean(entry.description or NOTHING, 800), room - 15 - cell_len(status.text))
-        yield line(f"   {stamp(entry.received_at)}  ", Piece(fit(kind.text, 15), kind.role), status, words)
+        shown = Piece(fit(kind.text, 15), kind.role), status, words
+        yield line(f"   {stamp(entry.received_at)}  ", *shown, target=target)
     first, *more = wrap(told, room)
     margin = indent if tight else f"   {fit(after, 19, right=True)}  "
     yield line(Piece(margin, "quiet"), first)

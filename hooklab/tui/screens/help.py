@@ -8,19 +8,10 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from hooklab.tui.cells import EMPTY, Line, Piece, fit, line, wrap
+from hooklab.tui.keymap import KEYMAP
 from hooklab.tui.widgets.keys import Keys
-from hooklab.tui.widgets.lines import ScrollLines
+from hooklab.tui.widgets.scroll_lines import ScrollLines
 
-_KEYS: Final = (
-    ("j k ↓ ↑", "one line down, up"),
-    ("PgDn PgUp", "one screen down, up"),
-    ("g G", "the newest (and follow it), the oldest loaded"),
-    ("enter", "open the message: its facts and every arrival"),
-    ("esc", "back"),
-    ("m", "show phone numbers whole, or mask them again"),
-    ("y Y", "on the empty start: copy the curl line, the JSON"),
-    ("q ctrl+c", "quit; where this window runs the service it asks first"),
-)
 _MARKS: Final = (
     ("✔", "good", "delivered: the final report says so"),
     ("✖", "bad", "not_delivered: the final report says so, and why"),
@@ -39,7 +30,7 @@ _WORDS: Final = (
     ("late", "a PENDING that came in a later batch than the final; changes nothing"),
     ("stuck", "pending, and nothing new for longer than stuck_after (24 h unless set)"),
     ("conflicts", "messages with both kinds of final; the later reported time decides"),
-    ("quarantined", "received, but not understood; kept whole: hooklab quarantine list"),
+    ("quarantined", "received, but not understood; kept whole (4)"),
     ("refused", "requests that were not answered 200 since the service started"),
     ("lag", "batches on disk that are not in these figures yet"),
     ("p50 p99", "half, 99 of 100 answers of the last minutes were given within this time"),
@@ -51,7 +42,7 @@ def help_lines(width: int) -> list[Line]:
     """The whole help in lines."""
     lines: list[Line] = []
     for title, rows in (
-        ("keys", [(key, "accent", does) for key, does in _KEYS]),
+        ("keys", [(key.shown, "accent", key.does) for key in KEYMAP]),
         ("marks", list(_MARKS)),
         ("words", [(word, "strong", means) for word, means in _WORDS]),
     ):

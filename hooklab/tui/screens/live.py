@@ -34,6 +34,10 @@ class LiveScreen(Screen[None]):
         """Draws what changed."""
         raise NotImplementedError
 
+    def copyable(self) -> tuple[str, str] | None:
+        """What `y` copies: what it is, and the text; None where there is nothing to copy."""
+        return None
+
     def on_resize(self, _event: events.Resize) -> None:
         """Another size wants another layout, once the widgets know theirs."""
         self.call_after_refresh(lambda: self.show(self.monitor_app.view))
@@ -48,4 +52,4 @@ def data_mark(view: View) -> tuple[int, ...]:
     """Changes whenever the store's messages may have; the service's own figures are not in it."""
     c = view.counters
     held = c.messages, c.delivered, c.not_delivered, c.pending, c.stuck, c.conflicts
-    return c.elements, c.reports, c.repeats, c.late, *held
+    return c.batches, c.malformed, c.elements, c.reports, c.repeats, c.late, c.quarantined, *held

@@ -1,33 +1,22 @@
-"""Home: the head, the newest messages, and the empty start before there are any."""
+"""Home: the newest messages, those that a filter lets through, and the empty start before there are any."""
 
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from hooklab.monitor import Monitor
+from hooklab.filters import FilterError, parse_filter, split_words
 from hooklab.snippets import curl_line, sms_webhooks
-from hooklab.store.base import ALL
-from hooklab.tui.screens.live import LiveScreen, data_mark
-from hooklab.tui.screens.timeline import TimelineScreen
+from hooklab.store.base import MessageRow
+from hooklab.tui.screens.listing import ListScreen
+from hooklab.tui.sources import Messages
+from hooklab.tui.targets import ToMessage
 from hooklab.tui.view import View
 from hooklab.tui.widgets.empty_start import EmptyStart
-from hooklab.tui.widgets.head import Head
-from hooklab.tui.widgets.keys import Keys
+from hooklab.tui.widgets.filter_box import FilterBox
 from hooklab.tui.widgets.message_list import MessageList
+from hooklab.tui.widgets.row_list import RowList
 
-PAGE: Final = 200
-CATCH_UP: Final = 2_000
-"""Rows read at most to join what arrived with what is on the screen."""
-
-_HINTS: Final = (
-    ("q", "quit"),
-    ("?", "help"),
-    ("enter", "open"),
-    ("j k", "move"),
-    ("g", "newest"),
-    ("m", "numbers"),
-)
 _ROOMY: Final = 34
 """Below this height the empty start takes the room of counters that are all zero."""
 _EMPTY_HINTS: Final = (("q", "quit"), ("?", "help"), ("y", "copy the curl line"), ("j k", "scroll"))
@@ -35,118 +24,148 @@ _EMPTY_HINTS: Final = (("q", "quit"), ("?", "help"), ("y", "copy the curl line")
 
 def _all_zero(view: View) -> bool:
     c = view.counters
-    return not any((*data_mark(view), c.batches, c.malformed, *(c.refused or {}).values()))
+    return not any((c.elements, c.messages, c.batches, c.malformed, *(c.refused or {}).values()))
 
 
-class MessagesScreen(LiveScreen):
+class MessagesScreen(ListScreen[MessageRow]):
     """The newest messages, live."""
 
     subject = "the messages"
+    hints = (
+        ("q", "quit"),
+        ("?", "help"),
+        ("/", "filter"),
+        ("enter", "open"),
+        ("space", "pause"),
+        ("y", "copy id"),
+        ("m", "numbers"),
+        ("g", "newest"),
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "copy('curl')", show=False),
-        Binding("Y", "copy('snippet')", show=False),
+        Binding("slash", "filter", show=False),
+        Binding("escape", "clear_filter", show=False),
+        Binding("y", "copy", show=False),
+        Binding("Y", "copy_snippet", show=False),
         Binding("j,down", "scroll_empty(1)", show=False),
         Binding("k,up", "scroll_empty(-1)", show=False),
     ]
 
     def __init__(self) -> None:
-        super().__init__()
-        self._head = Head()
-        self._list = MessageList()
+        self._source = Messages()
+        super().__init__("messages", self._source, MessageList(self._source))
+        self.list.nothing = "No message matches."
         self._empty = EmptyStart()
-        self._keys = Keys(_HINTS)
-        self._mark: tuple[int, ...] | None = None
-        self._stuck = 0
-        self._view = View()
+        self._box = FilterBox()
+        self._before = ""
 
     def compose(self) -> ComposeResult:
-        """Top to bottom, in the order in which an eye needs it."""
+        """As every list, with the empty start and the filter box."""
         yield self._head
-        yield self._list
+        yield self._tabs
+        yield self.list
         yield self._empty
+        yield self._box
         yield self._keys
 
     def on_mount(self) -> None:
         """Nothing is known yet, so neither list nor empty start."""
-        self._list.display = self._empty.display = False
+        self.list.display = self._empty.display = self._box.display = False
 
-    async def load(self, monitor: Monitor, view: View) -> None:
-        """Reads the newest page if something changed, and the next older one if the end is near."""
-        mark = data_mark(view)
-        if mark != self._mark:
-            await self._load_newest(monitor, view)
-            self._mark = mark
-        if self._list.wants_more:
-            rows = self._list.rows
-            before = rows.items[-1].cursor
-            rows.take_older(await monitor.messages(ALL, PAGE, before), PAGE, before)
-            self._list.rows_changed()
-
-    async def _load_newest(self, monitor: Monitor, view: View) -> None:
-        shown, rows = self._list, self._list.rows
-        if rows.behind and not shown.following:
-            return
-        limit = max(PAGE, shown.room)
-        if view.counters.stuck != self._stuck:  # time alone changed rows, perhaps any of them
-            limit = max(limit, min(len(rows), CATCH_UP))
-        page = await monitor.messages(ALL, limit)
-        if not shown.following and not rows.joins(page, limit):
-            limit = CATCH_UP
-            page = await monitor.messages(ALL, limit)
-        if shown.following or rows.joins(page, limit):
-            rows.take_newest(page, limit, following=shown.following)
-            self._stuck = view.counters.stuck
-        else:
-            rows.behind = True
-        shown.rows_changed()
+    # showing
 
     def show(self, view: View) -> None:
         """Draws what changed."""
-        self._view = view
-        known = self._mark is not None
-        empty = known and not self._list.rows.items and not view.counters.messages
-        if self._empty.display != empty or self._list.display == empty:
+        empty = self.list.rows.top is not None and not view.counters.messages
+        if self._empty.display != empty or self.list.display == empty:
             self._empty.display = empty
-            self._list.display = not empty
-            if not empty:
-                self._list.focus()
+            self.list.display = not empty
+            if not empty and not self._box.display:
+                self.list.focus()
         self._head.brief = empty and self.size.height < _ROOMY and _all_zero(view)
-        self._head.show(view)
+        super().show(view)
         if empty:
+            self._tabs.display &= not self._head.brief
             self._empty.show(view.hook_url)
-        else:
-            self._list.show(view)
-        self._show_keys()
 
     def _show_keys(self) -> None:
         if self._empty.display:
             self._keys.show("waiting for reports", _EMPTY_HINTS)
-        elif self._list.rows.behind:
-            self._keys.show("many newer: g", _HINTS)
-        elif self._list.following:
-            self._keys.show("following", _HINTS)
         else:
-            total = max(self._view.counters.messages, len(self._list.rows))
-            self._keys.show(f"{self._list.selected + 1:,} of {total:,}", _HINTS)
+            self._keys.show(self._fact(), self.hints)
 
-    def on_message_list_moved(self) -> None:
-        """The selection moved: say where it is, and see whether rows are wanted."""
-        self._show_keys()
-        if self._list.following and self._list.rows.behind:
-            self._mark = None
-        if self._mark is None or self._list.wants_more:
-            self.monitor_app.poll()
+    def total(self) -> int:
+        """All messages that are held, or those found so far."""
+        held = 0 if self.filter_words else self._view.counters.messages
+        return max(held, len(self.list.rows))
 
-    def on_message_list_opened(self, event: MessageList.Opened) -> None:
+    # the filter
+
+    def filter_by(self, text: str) -> None:
+        """Lets only messages through that hold all of the words in `text`; nothing in it lets all through.
+
+        Raises:
+            FilterError: a word is wrong; the filter in force stays.
+        """
+        where = parse_filter(split_words(text), self._view.now)
+        self.filter_words = text.strip()
+        if where == self._source.where:
+            return
+        self._source.where = where
+        self.start_over()
+        self.show(self._view)
+
+    def action_filter(self) -> None:
+        """Opens the filter box."""
+        if not self._empty.display:
+            self._before = self.filter_words
+            self._box.open(self.filter_words)
+
+    def action_clear_filter(self) -> None:
+        """Shows all messages again."""
+        self.filter_by("")
+
+    def on_filter_box_typed(self, event: FilterBox.Typed) -> None:
+        """Results while typing."""
+        try:
+            self.filter_by(event.text)
+        except FilterError as error:
+            self._box.say(str(error))
+        else:
+            self._box.say("")
+
+    def on_filter_box_closed(self, event: FilterBox.Closed) -> None:
+        """Keeps the filter in force, or goes back to the one from before."""
+        if not event.keep:
+            self.filter_by(self._before)
+        self._box.display = False
+        self.list.focus()
+
+    # opening and copying
+
+    def on_row_list_opened(self, event: RowList.Opened) -> None:
         """Enter on a message opens its timeline."""
-        self.app.push_screen(TimelineScreen(event.message_id))
+        self.monitor_app.follow(ToMessage(event.row.message_id))
 
-    def action_copy(self, what: str) -> None:
-        """Copies a part of the empty start to the terminal's clipboard, without the line breaks of the screen."""
+    def copyable(self) -> tuple[str, str] | None:
+        """The id of the selected message."""
+        chosen = self.list.chosen
+        return None if chosen is None else ("the message id", chosen.message_id)
+
+    def action_copy(self) -> None:
+        """Copies the id; on the empty start, which shows it already, the curl line without the screen's breaks."""
+        if not self._empty.display:
+            self.monitor_app.action_copy()
+        elif self._view.hook_url:
+            self._copy_quietly(curl_line(self._view.hook_url))
+
+    def _copy_quietly(self, text: str) -> None:
+        self.app.copy_to_clipboard(text)
+        self._keys.show("copied, if your terminal allows it", _EMPTY_HINTS)
+
+    def action_copy_snippet(self) -> None:
+        """Copies the JSON of the empty start."""
         if self._empty.display and self._view.hook_url:
-            make = curl_line if what == "curl" else sms_webhooks
-            self.app.copy_to_clipboard(make(self._view.hook_url))
-            self._keys.show("copied, if your terminal allows it", _EMPTY_HINTS)
+            self._copy_quietly(sms_webhooks(self._view.hook_url))
 
     def action_scroll_empty(self, by: int) -> None:
         """Scrolls the empty start."""

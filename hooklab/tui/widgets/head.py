@@ -26,7 +26,7 @@ def head_lines(view: View, width: int, height: int) -> list[Line]:
     if is_small(width, height):
         return [_one_line(view, width)]
     rule = line(Piece("─" * width, "rule"))
-    return [*status_lines(view, width), rule, *_counter_lines(view, width), rule]
+    return [*status_lines(view, width), rule, *_counter_lines(view, width)]
 
 
 def is_small(width: int, height: int) -> bool:

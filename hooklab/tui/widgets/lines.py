@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
-from textual import events
-from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -47,50 +45,3 @@ class Lines(Widget):
                 style += self.get_component_rich_style(f"line--{role}", partial=True)
             segments.append(Segment(plain_marks(text) if plain else text, style))
         return Strip(segments).adjust_cell_length(self.size.width, ground)
-
-
-class ScrollLines(Lines, can_focus=True):
-    """Lines of which a window is shown, moved by keys and wheel."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", show=False),
-        Binding("k,up", "move(-1)", show=False),
-        Binding("pagedown,space,ctrl+f", "page(1)", show=False),
-        Binding("pageup,ctrl+b", "page(-1)", show=False),
-        Binding("g,home", "move(-1000000)", show=False),
-        Binding("G,end", "move(1000000)", show=False),
-    ]
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name for it
-        super().__init__(id=id)
-        self.content: list[Line] = []
-        self.top = 0
-
-    def show(self, lines: Sequence[Line]) -> None:
-        """Takes new content; the window stays where it is as far as it can."""
-        self.content = list(lines)
-        self.action_move(0)
-
-    def action_move(self, by: int) -> None:
-        """Moves the window by lines."""
-        room = max(self.size.height, 1)
-        self.top = max(0, min(self.top + by, len(self.content) - room))
-        self.draw(self.content[self.top : self.top + room])
-
-    def action_page(self, by: int) -> None:
-        """Moves the window by its height."""
-        self.action_move(by * max(self.size.height - 1, 1))
-
-    def on_resize(self) -> None:
-        """A larger window shows more."""
-        self.action_move(0)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel moves three lines."""
-        event.stop()
-        self.action_move(3)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """The wheel moves three lines."""
-        event.stop()
-        self.action_move(-3)

@@ -1,22 +1,13 @@
-"""The list of messages, newest activity first: a window on rows, drawn line by line."""
+"""The list of messages: its columns and rows."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
-
-from textual import events
-from textual.binding import Binding, BindingType
-from textual.message import Message
 
 from hooklab.store.base import MessageRow
 from hooklab.text import clean
 from hooklab.tui.cells import Line, Piece, fit, foreign, line
 from hooklab.tui.format import STATE_WIDTH, needs_a_look, number, phone, short_time, stamp, state_piece
-from hooklab.tui.rows import Rows
 from hooklab.tui.view import View
-from hooklab.tui.widgets.lines import Lines
-
-_FAR: Final = 1_000_000_000
+from hooklab.tui.widgets.row_list import RowList
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,132 +85,16 @@ def _flags(row: MessageRow, width: int) -> str:
     return clean(f"{mark} {words}" if mark else f"  {words}" if words else "", 80)
 
 
-class MessageList(Lines, can_focus=True):
-    """Keeps its selection on the same message; at the very top it follows the newest instead.
+class MessageList(RowList[MessageRow]):
+    """Messages with the newest activity first."""
 
-    Attributes:
-        rows: what is loaded.
-        selected: the index of the selected row.
-        following: whether the selection is at the top because somebody wants it there.
-    """
+    def title_line(self) -> Line:
+        """See `RowList.title_line`."""
+        return title_line(self._columns())
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", show=False),
-        Binding("k,up", "move(-1)", show=False),
-        Binding("pagedown,space,ctrl+f", "page(1)", show=False),
-        Binding("pageup,ctrl+b", "page(-1)", show=False),
-        Binding("g,home", f"move({-_FAR})", show=False),
-        Binding("G,end", f"move({_FAR})", show=False),
-        Binding("enter", "open", show=False),
-    ]
+    def row_line(self, row: MessageRow, view: View, *, selected: bool) -> Line:
+        """See `RowList.row_line`."""
+        return row_line(row, self._columns(), view, selected=selected)
 
-    class Opened(Message):
-        """Somebody wants to see a message whole."""
-
-        def __init__(self, message_id: str) -> None:
-            super().__init__()
-            self.message_id = message_id
-
-    class Moved(Message):
-        """The selection moved; further rows may be wanted."""
-
-    def __init__(self) -> None:
-        super().__init__(id="messages")
-        self.rows = Rows()
-        self.selected = 0
-        self.following = True
-        self._top = 0
-        self._anchor: str | None = None
-        self._view = View()
-
-    @property
-    def room(self) -> int:
-        """How many rows fit below the titles."""
-        return max(self.size.height - 1, 1)
-
-    @property
-    def wants_more(self) -> bool:
-        """Whether the end of what is loaded is near."""
-        near = max(self.selected, self._top + self.room) + self.room >= len(self.rows)
-        return near and len(self.rows) > 0 and not self.rows.complete and not self.rows.full
-
-    def show(self, view: View) -> None:
-        """Draws what changed in the view."""
-        self._view = view
-        self._redraw()
-
-    def rows_changed(self) -> None:
-        """Finds the selected message again after the rows changed."""
-        if self.following:
-            self.selected = self._top = 0
-        else:
-            found = self.rows.find(self._anchor)
-            if found is not None:
-                # At the upper edge new rows come into sight; further down the window stays on what it shows.
-                self._top += found - self.selected if self._top else 0
-                self.selected = found
-        self._settle()
-
-    def action_move(self, by: int) -> None:
-        """Moves the selection by rows; to reach the top is to follow the newest."""
-        self.selected = max(0, min(self.selected + by, len(self.rows) - 1))
-        self.following = self.selected == 0
-        self._settle()
-        self.post_message(self.Moved())
-
-    def action_page(self, by: int) -> None:
-        """Moves the selection by a screenful."""
-        self._top = max(0, self._top + by * self.room)
-        self.action_move(by * self.room)
-
-    def action_open(self) -> None:
-        """Asks for the selected message's timeline."""
-        if self.selected < len(self.rows):
-            self.post_message(self.Opened(self.rows.items[self.selected].message_id))
-
-    def on_click(self, event: events.Click) -> None:
-        """A click selects, a second one opens."""
-        index = self._top + event.y - 1
-        if event.y < 1 or index >= len(self.rows):
-            return
-        again = index == self.selected
-        self.action_move(index - self.selected)
-        if again:
-            self.action_open()
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel moves the selection."""
-        event.stop()
-        self.action_move(3)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """The wheel moves the selection."""
-        event.stop()
-        self.action_move(-3)
-
-    def on_resize(self) -> None:
-        """More room shows more rows, and may want further ones."""
-        self._settle()
-        self.post_message(self.Moved())
-
-    def _settle(self) -> None:
-        self.selected = max(0, min(self.selected, len(self.rows) - 1))
-        highest = max(0, len(self.rows) - self.room)
-        self._top = max(0, min(self._top, self.selected, highest))
-        self._top = max(self._top, self.selected - self.room + 1)
-        self._anchor = self.rows.items[self.selected].message_id if len(self.rows) else None
-        self._redraw()
-
-    def _redraw(self) -> None:
-        if self.size.width:
-            self.draw(self._made())
-
-    def _made(self) -> Sequence[Line]:
-        columns = columns_for(self.size.width, revealed=self._view.revealed)
-        lines = [title_line(columns)]
-        for index, row in enumerate(self.rows.items[self._top : self._top + self.room], self._top):
-            lines.append(row_line(row, columns, self._view, selected=index == self.selected))
-        if len(lines) <= self.room and not self.rows.complete:
-            says = "… loading older messages" if len(self.rows) else "" if self._view.trouble else "reading …"
-            lines.append(line(Piece(f"  {says}", "quiet")))
-        return lines
+    def _columns(self) -> Columns:
+        return columns_for(self.size.width, revealed=self._view.revealed)

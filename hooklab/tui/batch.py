@@ -1,0 +1,115 @@
+"""One POST and what each of its elements became, as lines. Pure."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from hooklab.rules import WHOLE_BODY, pack
+from hooklab.store.base import BatchDetail, BatchRow, ElementFate
+from hooklab.text import clean, clean_lines
+from hooklab.tui.cells import EMPTY, Line, Piece, fit, line, squeeze
+from hooklab.tui.facts import block, fact, folded, indented, rule
+from hooklab.tui.format import bytes_of, full_stamp, ordinal, state_piece
+from hooklab.tui.targets import Target, ToBatch, ToMessage, ToQuarantined
+
+_BODY_SHOWN = 128 * 1024
+"""Bytes of a body that are drawn; the command line writes all of it."""
+
+
+def became(row: BatchRow) -> list[Piece]:
+    """What the elements of a batch became, in words: ``2 new, 1 repeated``."""
+    if row.malformed:
+        return [Piece("⚑ not understood, answered 400", "warn")]
+    if not row.elements:
+        return [Piece("an empty array", "quiet")]
+    parts = []
+    if row.new:
+        parts.append(Piece(f"{row.new:,} new"))
+    if row.repeats:
+        parts.append(Piece(f"↻ {row.repeats:,} repeated", "quiet"))
+    if row.quarantined:
+        parts.append(Piece(f"⚑ {row.quarantined:,} quarantined", "warn"))
+    return [piece for at, part in enumerate(parts) for piece in ((Piece(", ", "quiet"), part) if at else (part,))]
+
+
+def again(row: BatchRow) -> str:
+    """Which batch this one repeats: ``batch 18,206, 3rd time``."""
+    return "" if row.retry_of is None else f"batch {row.retry_of:,}, {ordinal(row.attempt)} time"
+
+
+def batch_lines(detail: BatchDetail, width: int, *, raw: bool) -> list[Line]:
+    """Facts, headers, elements and body; `raw` shows the body as it came and not as indented JSON."""
+    lines = [rule(f"batch {detail.row.batch:,}", width), *folded(_facts(detail, width), width)]
+    if detail.elements:
+        count = len(detail.elements)
+        lines += [EMPTY, rule(f"{count:,} element{'' if count == 1 else 's'}, and what each became", width)]
+        lines += [_element(detail, fate, width) for fate in detail.elements]
+    lines += [EMPTY, rule("body, as it came" if raw else "body, as indented JSON", width)]
+    lines += _body(detail, width, raw=raw)
+    return lines
+
+
+def _facts(detail: BatchDetail, width: int) -> Iterator[Line]:
+    row, room = detail.row, max(width - 20, 8)
+    yield fact("received", [Piece(full_stamp(row.received_at))])
+    yield from block("from", [clean(row.peer or "an unknown address", 80)], room)
+    label = "none" if row.label is None else clean(row.label, 80)
+    yield fact("label", [Piece(label, "quiet" if row.label is None else "")])
+    took = "" if detail.took_ms is None else f", {detail.took_ms:,} ms to arrive"
+    yield fact("body", [Piece(f"{bytes_of(row.bytes)}{took}")])
+    yield fact("became", became(row))
+    if detail.malformed is not None:
+        yield from block("why", [clean(detail.malformed, 600)], room)
+        target = ToQuarantined(pack(row.retry_of or row.batch, WHOLE_BODY))
+        yield fact("kept", [Piece("in quarantine", "accent")], target)
+    answer = "400, kept in quarantine" if row.malformed else "200, once it was on disk"
+    yield fact("answered", [Piece(answer)])
+    if row.retry_of is not None:
+        said = f"the same body as batch {row.retry_of:,}, for the {ordinal(row.attempt)} time"
+        yield fact("again", [Piece("↻ "), Piece(said, "accent")], ToBatch(row.retry_of))
+    headers = [f"{clean(name, 40)}: {clean(value, 600)}" for name, value in detail.headers or []]
+    yield from block("headers", headers or ["none are kept"], room)
+
+
+def _element(detail: BatchDetail, fate: ElementFate, width: int) -> Line:
+    index = Piece(f"   {fate.index:>6,}  ", "quiet")
+    if fate.became == "quarantined":
+        said = clean(fate.reason or "among the elements beyond the limit, which were not read", 400)
+        target: Target = ToQuarantined(pack(detail.row.batch, fate.index))
+        return _cut(line(index, Piece("⚑ quarantined  ", "warn"), Piece(said), target=target), width)
+    mark = Piece(fit({"new": "  new", "retry": "↻ retry", "duplicate": "↻ duplicate"}[fate.became], 15))
+    state = state_piece(fate.status or "")
+    target = ToMessage(fate.message_id or "")
+    shown = line(
+        index, mark, Piece(fit(state.text, 17), state.role), Piece(fate.message_id or "", "quiet"), target=target
+    )
+    return _cut(shown, width)
+
+
+def _body(detail: BatchDetail, width: int, *, raw: bool) -> Iterator[Line]:
+    if detail.body is None:
+        yield line(Piece("   The body is no longer kept.", "quiet"))
+        return
+    shown, rest = body_text(detail.body, raw=raw)
+    for text in shown.split("\n"):
+        for part in indented(text, max(width - 4, 8)):
+            yield line(f"   {part}")
+    if rest:
+        more = f"… and {bytes_of(rest)} more: hooklab batch {detail.row.batch} --raw writes all"
+        yield line(Piece(f"   {more}", "quiet"))
+
+
+def body_text(body: bytes, *, raw: bool) -> tuple[str, int]:
+    """A body as lines that are safe to show, and how many bytes of it were left out."""
+    shown = body
+    if not raw:
+        try:
+            shown = msgspec.json.format(body, indent=2)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            shown = body
+    text = clean_lines(shown[:_BODY_SHOWN].decode(errors="replace"))
+    return text, max(len(shown) - _BODY_SHOWN, 0)
+
+
+def _cut(one: Line, width: int) -> Line:
+    return one._replace(pieces=tuple(squeeze(one.pieces, width)))

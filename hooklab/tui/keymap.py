@@ -1,0 +1,30 @@
+"""Every key, once: the help shows this table, and a test holds it against the bindings."""
+
+from typing import Final, NamedTuple
+
+
+class Key(NamedTuple):
+    """Keys as they are written on the screen, what they do, and the names under which Textual knows them."""
+
+    shown: str
+    does: str
+    names: tuple[str, ...]
+
+
+KEYMAP: Final = (
+    Key("1 2 3 4", "messages, batches, problems, quarantine", ("1", "2", "3", "4")),
+    Key("j k ↓ ↑", "one line down, up; in a text: to the next line that leads somewhere", ("j", "k", "down", "up")),
+    Key("PgDn PgUp", "one screen down, up (ctrl+f ctrl+b)", ("pagedown", "pageup", "ctrl+f", "ctrl+b")),
+    Key("g G", "the newest (and follow it), the oldest loaded (Home End)", ("g", "G", "home", "end")),
+    Key("enter", "open what is selected, or what a line leads to", ("enter",)),
+    Key("esc", "back; in the messages: show all of them again", ("escape", "backspace", "h", "left")),
+    Key("/", "filter the messages, with results while typing; enter keeps it, esc takes it back", ("slash",)),
+    Key("space", "pause a list, follow again; in a text: one screen down", ("space",)),
+    Key("m", "show phone numbers whole, or mask them again", ("m",)),
+    Key("y", "copy the id or number, and show it for selecting; on the empty start the curl line", ("y",)),
+    Key("Y", "on the empty start: copy the smsWebhooks JSON", ("Y",)),
+    Key("r", "a body as it came, or as indented JSON again", ("r",)),
+    Key("ctrl+p :", "command palette: everything by its name", ("ctrl+p", "colon")),
+    Key("?", "this help", ("question_mark",)),
+    Key("q ctrl+c", "leave; where this window runs the service it asks how", ("q", "ctrl+c", "ctrl+q")),
+)

@@ -1,0 +1,161 @@
+"""A numbered screen with a list: the head, the titles of the screens, the rows, the keys."""
+
+from typing import ClassVar, Final, Generic, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from hooklab.monitor import Monitor
+from hooklab.tui.screens.live import LiveScreen, data_mark
+from hooklab.tui.sources import Source
+from hooklab.tui.view import View
+from hooklab.tui.widgets.head import Head, is_small
+from hooklab.tui.widgets.keys import Hint, Keys
+from hooklab.tui.widgets.row_list import RowList
+from hooklab.tui.widgets.tabs import Tabs
+
+T = TypeVar("T")
+
+PAGE: Final = 200
+CATCH_UP: Final = 2_000
+"""Rows read at most to join what arrived with what is on the screen."""
+
+
+class ListScreen(LiveScreen, Generic[T]):
+    """Loads what its list wants, follows the newest, and stands still while it is paused.
+
+    Attributes:
+        name: one of `tabs.SCREENS`.
+        paused: the counter `elements` when the list was paused, None while it is live.
+    """
+
+    hints: tuple[Hint, ...] = ()
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "pause", show=False)]
+
+    def __init__(self, name: str, source: Source[T], rows: RowList[T]) -> None:
+        super().__init__(name=name)
+        self.source = source
+        self.list = rows
+        self.paused: int | None = None
+        self.filter_words = ""
+        self._head = Head()
+        self._tabs = Tabs(name)
+        self._keys = Keys(self.hints)
+        self._mark: tuple[int, ...] | None = None
+        self._stuck = 0
+        self._view = View()
+
+    def compose(self) -> ComposeResult:
+        """Top to bottom, in the order in which an eye needs it."""
+        yield self._head
+        yield self._tabs
+        yield self.list
+        yield self._keys
+
+    def on_mount(self) -> None:
+        """Keys move in the list."""
+        self.list.focus()
+
+    # reading
+
+    async def load(self, monitor: Monitor, view: View) -> None:
+        """Reads what changed, and the next older rows if the end is near."""
+        rows = self.list.rows
+        if rows.top is None:
+            rows.take_newest(await self.source.step(monitor, max(PAGE, self.list.room)), following=True)
+            self._loaded(view)
+        elif self.paused is None and data_mark(view) != self._mark:
+            await self._catch_up(monitor, view)
+            self._loaded(view)
+        if self.list.wants_more and (before := rows.reached) is not None:
+            rows.take_older(await self.source.step(monitor, PAGE, before), before)
+            self.list.rows_changed()
+            if self.list.wants_more:
+                self.monitor_app.poll()
+
+    def _loaded(self, view: View) -> None:
+        self._mark, self._stuck = data_mark(view), view.counters.stuck
+        self.list.rows_changed()
+
+    async def _catch_up(self, monitor: Monitor, view: View) -> None:
+        rows, following = self.list.rows, self.list.following
+        if rows.behind and not following:
+            return
+        if view.counters.stuck != self._stuck:  # time alone changed rows, perhaps any of them
+            step = await self.source.step(monitor, max(PAGE, min(len(rows), CATCH_UP)))
+            if following or rows.joins(step):
+                rows.take_newest(step, following=following)
+                return
+        assert rows.top is not None
+        changes = await self.source.changes(monitor, rows.top, PAGE)
+        if not changes.whole and not following:
+            changes = await self.source.changes(monitor, rows.top, CATCH_UP)
+        if changes.whole:
+            rows.take_changes(changes, following=following)
+        elif following:
+            rows.take_newest(await self.source.step(monitor, max(PAGE, self.list.room)), following=True)
+        else:
+            rows.behind = True
+
+    def start_over(self) -> None:
+        """Forgets the rows: they are read again from the top."""
+        self.list.rows.clear()
+        self.list.to_top()
+        self._mark = None
+        self.monitor_app.poll()
+
+    # showing
+
+    def show(self, view: View) -> None:
+        """Draws what changed."""
+        self._view = view
+        self._head.show(view)
+        width, height = self.app.size
+        self._tabs.display = not is_small(width, height) or bool(self.filter_words)
+        self._tabs.show(view, self.filter_words, self._found())
+        self.list.show(view)
+        self._show_keys()
+
+    def _found(self) -> str:
+        rows = self.list.rows
+        if not self.filter_words or rows.top is None:
+            return ""
+        return f"{len(rows):,} found" if rows.complete else f"{len(rows):,} found so far"
+
+    def _show_keys(self) -> None:
+        self._keys.show(self._fact())
+
+    def _fact(self) -> str:
+        if self.paused is not None:
+            came = max(self._view.counters.elements - self.paused, 0)
+            return f"paused, {came:,} report{'' if came == 1 else 's'} meanwhile"
+        if self.list.rows.behind:
+            return "many newer: g"
+        if self.list.following:
+            return "following"
+        return f"{self.list.selected + 1:,} of {self.total():,}"
+
+    def total(self) -> int:
+        """How many rows there are in all, as far as that is known."""
+        return len(self.list.rows)
+
+    # moving
+
+    def on_row_list_moved(self) -> None:
+        """The selection moved: say where it is, and see whether rows are wanted."""
+        self._show_keys()
+        if self.list.following and self.list.rows.behind:
+            self._mark = None
+        if self._mark is None or self.list.wants_more:
+            self.monitor_app.poll()
+
+    def action_pause(self) -> None:
+        """Lets the list stand still, or follow the newest again."""
+        if self.paused is None:
+            self.paused = self._view.counters.elements
+        else:
+            self.paused = None
+            self.list.to_top()
+            self._mark = None
+            self.monitor_app.poll()
+        self._show_keys()

@@ -1,0 +1,120 @@
+"""Where the lists get their rows: three ways to page through a `Monitor`."""
+
+from collections.abc import Hashable, Sequence
+from typing import Final, Protocol, TypeVar
+
+from msgspec.structs import replace
+
+from hooklab.monitor import Monitor
+from hooklab.store.base import ALL, BatchRow, Condition, MessageRow, QuarantineRow
+from hooklab.tui.rows import Changes, Step
+
+T = TypeVar("T")
+
+_LONGEST: Final = 512
+
+
+class Source(Protocol[T]):
+    """Pages of one kind of row, newest first."""
+
+    def cursor(self, row: T) -> int:
+        """Where a row stands."""
+
+    def key(self, row: T) -> Hashable:
+        """What a row is, wherever it stands."""
+
+    async def step(self, monitor: Monitor, limit: int, before: int | None = None) -> Step[T]:
+        """A bounded read, from the top or from below the cursor `before`."""
+
+    async def changes(self, monitor: Monitor, after: int, limit: int) -> Changes[T]:
+        """What is new or other since the cursor `after`."""
+
+
+class Messages:
+    """Messages that a condition lets through.
+
+    Attributes:
+        where: the condition.
+    """
+
+    def __init__(self) -> None:
+        self.where: Condition = ALL
+
+    def cursor(self, row: MessageRow) -> int:
+        """See `Source.cursor`."""
+        return row.cursor
+
+    def key(self, row: MessageRow) -> Hashable:
+        """See `Source.key`."""
+        return row.message_id
+
+    async def step(self, monitor: Monitor, limit: int, before: int | None = None) -> Step[MessageRow]:
+        """See `Source.step`."""
+        found = await monitor.search(self.where, limit, before)
+        return Step([slim(row) for row in found.rows], found.reached, found.newest)
+
+    async def changes(self, monitor: Monitor, after: int, limit: int) -> Changes[MessageRow]:
+        """See `Source.changes`."""
+        changed = await monitor.changed(self.where, after, limit)
+        return Changes([(slim(one.row), one.matches) for one in changed], len(changed) < limit)
+
+
+class Batches:
+    """Batches, which never change."""
+
+    def cursor(self, row: BatchRow) -> int:
+        """See `Source.cursor`."""
+        return row.batch
+
+    def key(self, row: BatchRow) -> Hashable:
+        """See `Source.key`."""
+        return row.batch
+
+    async def step(self, monitor: Monitor, limit: int, before: int | None = None) -> Step[BatchRow]:
+        """See `Source.step`."""
+        rows = await monitor.batches(limit, before)
+        return Step(rows, rows[-1].batch if len(rows) == limit else None, rows[0].batch if rows else 0)
+
+    async def changes(self, monitor: Monitor, after: int, limit: int) -> Changes[BatchRow]:
+        """See `Source.changes`."""
+        rows = await monitor.batches(limit)
+        return Changes([(row, True) for row in rows if row.batch > after], _covers(rows, limit, after))
+
+
+class Quarantined:
+    """What is in quarantine; how often a body came grows in place."""
+
+    def cursor(self, row: QuarantineRow) -> int:
+        """See `Source.cursor`."""
+        return row.id
+
+    def key(self, row: QuarantineRow) -> Hashable:
+        """See `Source.key`."""
+        return row.id
+
+    async def step(self, monitor: Monitor, limit: int, before: int | None = None) -> Step[QuarantineRow]:
+        """See `Source.step`."""
+        rows = await monitor.quarantine(limit, before)
+        return Step(rows, rows[-1].id if len(rows) == limit else None, rows[0].id if rows else 0)
+
+    async def changes(self, monitor: Monitor, after: int, limit: int) -> Changes[QuarantineRow]:
+        """See `Source.changes`."""
+        rows = await monitor.quarantine(limit)
+        whole = len(rows) < limit or rows[-1].id <= after
+        return Changes([(row, True) for row in rows], whole)
+
+
+def _covers(rows: Sequence[BatchRow], limit: int, after: int) -> bool:
+    return len(rows) < limit or rows[-1].batch <= after + 1
+
+
+def slim(row: MessageRow) -> MessageRow:
+    """A list needs no 64 KB of payload a row."""
+    payload, description = row.custom_payload or "", row.description or ""
+    if len(payload) <= _LONGEST and len(description) <= _LONGEST:
+        return row
+    return replace(
+        row,
+        custom_payload=None if row.custom_payload is None else payload[:_LONGEST],
+        description=None if row.description is None else description[:_LONGEST],
+    )

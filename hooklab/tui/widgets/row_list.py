@@ -1,0 +1,178 @@
+"""A list of rows, newest first: a window on what is loaded, drawn line by line."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from hooklab.tui.cells import Line, Piece, line
+from hooklab.tui.rows import Rows
+from hooklab.tui.sources import Source
+from hooklab.tui.view import View
+from hooklab.tui.widgets.lines import Lines
+
+T = TypeVar("T")
+
+_FAR: Final = 1_000_000_000
+
+
+class RowList(Lines, Generic[T], can_focus=True):
+    """Keeps its selection on the same row; at the very top it follows the newest instead.
+
+    Attributes:
+        rows: what is loaded.
+        selected: the index of the selected row.
+        following: whether the selection is at the top because somebody wants it there.
+        nothing: what is said where there is no row.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", show=False),
+        Binding("k,up", "move(-1)", show=False),
+        Binding("pagedown,ctrl+f", "page(1)", show=False),
+        Binding("pageup,ctrl+b", "page(-1)", show=False),
+        Binding("g,home", f"move({-_FAR})", show=False),
+        Binding("G,end", f"move({_FAR})", show=False),
+        Binding("enter", "open", show=False),
+    ]
+
+    class Opened(Message):
+        """Somebody wants to see the selected row whole."""
+
+        def __init__(self, row: Any) -> None:
+            super().__init__()
+            self.row = row
+
+    class Moved(Message):
+        """The selection moved; further rows may be wanted."""
+
+    def __init__(self, source: Source[T]) -> None:
+        super().__init__(id="rows")
+        self.rows: Rows[T] = Rows(source.cursor, source.key)
+        self.selected = 0
+        self.following = True
+        self.nothing = ""
+        self._top = 0
+        self._anchor: Hashable | None = None
+        self._view = View()
+
+    # what a list is made of
+
+    def title_line(self) -> Line:
+        """What the columns are called."""
+        raise NotImplementedError
+
+    def row_line(self, row: T, view: View, *, selected: bool) -> Line:
+        """One row."""
+        raise NotImplementedError
+
+    @property
+    def room(self) -> int:
+        """How many rows fit below the titles."""
+        return max(self.size.height - 1, 1)
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether the end of what is loaded is near."""
+        near = max(self.selected, self._top + self.room) + self.room >= len(self.rows)
+        return near and self.rows.top is not None and not self.rows.complete and not self.rows.full
+
+    @property
+    def chosen(self) -> T | None:
+        """The selected row."""
+        return self.rows.items[self.selected] if self.selected < len(self.rows) else None
+
+    def show(self, view: View) -> None:
+        """Draws what changed in the view."""
+        self._view = view
+        self._redraw()
+
+    def to_top(self) -> None:
+        """Follows the newest, as at the start."""
+        self.selected = self._top = 0
+        self.following = True
+        self._settle()
+
+    def rows_changed(self) -> None:
+        """Finds the selected row again after the rows changed."""
+        if self.following:
+            self.selected = self._top = 0
+        else:
+            found = self.rows.find(self._anchor)
+            if found is not None:
+                # At the upper edge new rows come into sight; further down the window stays on what it shows.
+                self._top += found - self.selected if self._top else 0
+                self.selected = found
+        self._settle()
+
+    def action_move(self, by: int) -> None:
+        """Moves the selection by rows; to reach the top is to follow the newest."""
+        self.selected = max(0, min(self.selected + by, len(self.rows) - 1))
+        self.following = self.selected == 0
+        self._settle()
+        self.post_message(self.Moved())
+
+    def action_page(self, by: int) -> None:
+        """Moves the selection by a screenful."""
+        self._top = max(0, self._top + by * self.room)
+        self.action_move(by * self.room)
+
+    def action_open(self) -> None:
+        """Asks for the selected row as a whole."""
+        if self.chosen is not None:
+            self.post_message(self.Opened(self.chosen))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click selects, a second one opens."""
+        index = self._top + event.y - 1
+        if event.y < 1 or index >= len(self.rows):
+            return
+        again = index == self.selected
+        self.action_move(index - self.selected)
+        if again:
+            self.action_open()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel moves the selection."""
+        event.stop()
+        self.action_move(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel moves the selection."""
+        event.stop()
+        self.action_move(-3)
+
+    def on_resize(self) -> None:
+        """More room shows more rows, and may want further ones."""
+        self._settle()
+        self.post_message(self.Moved())
+
+    def _settle(self) -> None:
+        self.selected = max(0, min(self.selected, len(self.rows) - 1))
+        highest = max(0, len(self.rows) - self.room)
+        self._top = max(0, min(self._top, self.selected, highest))
+        self._top = max(self._top, self.selected - self.room + 1)
+        self._anchor = self.rows.key_at(self.selected)
+        self._redraw()
+
+    def _redraw(self) -> None:
+        if self.size.width:
+            self.draw(self._made())
+
+    def _made(self) -> Sequence[Line]:
+        lines = [self.title_line()]
+        for index, row in enumerate(self.rows.items[self._top : self._top + self.room], self._top):
+            lines.append(self.row_line(row, self._view, selected=index == self.selected))
+        if len(lines) <= self.room:
+            lines.append(line(Piece(f"  {self._says()}", "quiet")))
+        return lines
+
+    def _says(self) -> str:
+        """What stands below the last row."""
+        if self.rows.top is None:
+            return "" if self._view.trouble else "reading …"
+        if not self.rows.complete:
+            return "… loading older ones" if len(self.rows) else "… looking"
+        return "" if len(self.rows) else self.nothing
