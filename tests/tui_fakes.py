@@ -5,12 +5,14 @@ from collections.abc import Callable
 
 from hooklab.metrics import Counters, ServiceStatus, Snapshot
 from hooklab.monitor import MonitorError
+from hooklab.rules import WHOLE_BODY, pack
 from hooklab.store.base import (
     ALL,
     BatchDetail,
     BatchRow,
     Changed,
     Condition,
+    ElementFate,
     Found,
     MessageDetail,
     MessageRow,
@@ -118,6 +120,15 @@ class FakeMonitor:
         self.at_once = self.most = 0
         self.revision = self.closed = 0
 
+    def hold(self, *things: BatchDetail | QuarantineDetail) -> None:
+        """More batches, and more in quarantine."""
+        for one in things:
+            if isinstance(one, BatchDetail):
+                self.held_batches[one.row.batch] = one
+            else:
+                self.held_quarantine[one.row.id] = one
+        self.revision += 1
+
     def add(self, *rows: MessageRow) -> None:
         """New activity: rows of the same id are replaced."""
         ids = {one.message_id for one in rows}
@@ -205,3 +216,51 @@ class FakeMonitor:
 
     async def close(self) -> None:
         self.closed += 1
+
+
+def batch(number: int, **changes: object) -> BatchDetail:
+    """A batch of two new reports of the message with its number."""
+    values: dict[str, object] = {
+        "batch": number,
+        "received_at": NOW - 60 * SECOND + number * SECOND,
+        "peer": "203.0.113.7",
+        "label": None,
+        "bytes": 614,
+        "elements": 2,
+        "new": 2,
+        "repeats": 0,
+        "quarantined": 0,
+        "retry_of": None,
+        "attempt": 1,
+        "malformed": False,
+    }
+    fates = [
+        ElementFate(index=0, message_id=message_id(number), status="PENDING", became="new"),
+        ElementFate(index=1, message_id=message_id(number), status="DELIVERED", became="new"),
+    ]
+    whole: dict[str, object] = {
+        "malformed": None,
+        "took_ms": 3,
+        "headers": [("content-type", "application/json"), ("user-agent", "arpoone/1")],
+        "body": b'[{"Status":"PENDING"},{"Status":"DELIVERED"}]',
+        "elements": fates,
+    }
+    for name in [name for name in changes if name in whole]:
+        whole[name] = changes.pop(name)
+    row_ = BatchRow(**{**values, **changes})  # type: ignore[arg-type]
+    return BatchDetail(row=row_, **whole)  # type: ignore[arg-type]
+
+
+def quarantined(number: int, index: int | None = 3, **changes: object) -> QuarantineDetail:
+    """An element of batch `number`, or its whole body."""
+    values: dict[str, object] = {
+        "id": pack(number, WHOLE_BODY if index is None else index),
+        "batch": number,
+        "index": index,
+        "reason": "MessageId is not a UUID: 'abc'",
+        "count": 1,
+        "received_at": NOW - 60 * SECOND + number * SECOND,
+    }
+    raw = changes.pop("raw", b'{"MessageId":"abc"}')
+    row_ = QuarantineRow(**{**values, **changes})  # type: ignore[arg-type]
+    return QuarantineDetail(row=row_, raw=raw)  # type: ignore[arg-type]

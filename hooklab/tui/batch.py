@@ -32,9 +32,12 @@ def became(row: BatchRow) -> list[Piece]:
     return [piece for at, part in enumerate(parts) for piece in ((Piece(", ", "quiet"), part) if at else (part,))]
 
 
-def again(row: BatchRow) -> str:
-    """Which batch this one repeats: ``batch 18,206, 3rd time``."""
-    return "" if row.retry_of is None else f"batch {row.retry_of:,}, {ordinal(row.attempt)} time"
+def became_in_short(row: BatchRow) -> list[Piece]:
+    """Like `became`, but of a body that came before which batch it repeats: ``↻ batch 18,206, 3rd time``."""
+    if row.retry_of is None or row.malformed:
+        return became(row)
+    again = Piece(f"↻ batch {row.retry_of:,}, {ordinal(row.attempt)} time", "quiet")
+    return [again, Piece(f", ⚑ {row.quarantined:,} quarantined" if row.quarantined else "", "warn")]
 
 
 def batch_lines(detail: BatchDetail, width: int, *, raw: bool) -> list[Line]:

@@ -65,29 +65,30 @@ def problem_lines(view: View, found: Troubled, width: int) -> list[Line]:
 def _groups(view: View, found: Troubled, width: int) -> Iterator[Iterator[Line]]:
     yield _service(view, width)
     counts = {"is:stuck": view.counters.stuck, "is:conflict": view.counters.conflicts}
-    texts = {"is:stuck": ("stuck", _STUCK), "is:conflict": ("conflicts", _CONFLICT)}
+    texts = {"is:stuck": ("stuck", _STUCK), "is:conflict": ("in conflict", _CONFLICT)}
     for word in ("is:stuck", "is:conflict"):
         yield _messages(view, word, counts[word], *texts[word], found.messages.get(word, ()), width)
     yield _quarantine(view, found.quarantine, width)
     mismatched = found.messages.get("is:label_mismatch", ())
-    many = len(mismatched) if len(mismatched) <= SHOWN else None
-    yield _messages(view, "is:label_mismatch", many, "mismatched labels", _MISMATCH, mismatched, width)
+    many = len(mismatched)
+    yield _messages(view, "is:label_mismatch", many, "with a mismatched label", _MISMATCH, mismatched, width)
     yield _refusals(view, width)
 
 
 def _service(view: View, width: int) -> Iterator[Line]:
     service = view.service
     if service is not None and service.problem:
-        yield from _title(None, "answers 503", f"{service.problem}. The provider sends again what it was not answered"
+        yield from _title("answers 503", f"{service.problem}. The provider sends again what it was not answered"
                           " 200.", width)  # fmt: skip
 
 
 def _messages(
-    view: View, word: str, count: int | None, name: str, means: str, rows: Sequence[MessageRow], width: int
+    view: View, word: str, count: int, name: str, means: str, rows: Sequence[MessageRow], width: int
 ) -> Iterator[Line]:
     if not rows:
         return
-    yield from _title(count, name, means, width)
+    several = f"more than {SHOWN}" if count > SHOWN and word == "is:label_mismatch" else f"{count:,}"
+    yield from _title(f"{several} message{'' if count == 1 else 's'} {name}", means, width)
     columns = message_columns(width, revealed=view.revealed)
     for row in rows[:SHOWN]:
         yield row_line(row, columns, view, selected=False)._replace(target=ToMessage(row.message_id))
@@ -98,7 +99,7 @@ def _messages(
 def _quarantine(view: View, rows: Sequence[QuarantineRow], width: int) -> Iterator[Line]:
     if not rows:
         return
-    yield from _title(view.counters.quarantined, "in quarantine", _QUARANTINE, width)
+    yield from _title(f"{view.counters.quarantined:,} in quarantine", _QUARANTINE, width)
     columns = quarantine_columns(width)
     for row in rows[:SHOWN]:
         yield quarantine_line(row, columns, view, selected=False)._replace(target=ToQuarantined(row.id))
@@ -110,17 +111,16 @@ def _refusals(view: View, width: int) -> Iterator[Line]:
     refused = view.counters.refused or {}
     if not any(refused.values()):
         return
-    means = "requests not answered 200 since the service started, by answer; none of them is lost to you unless its"
-    yield from _title(sum(refused.values()), "refused", f"{means} sender gives up", width)
+    means = "requests that were not answered 200 since the service started, by the answer they got"
+    yield from _title(f"{sum(refused.values()):,} refused", means, width)
     for code, count in sorted(refused.items()):
         first, *more = wrap(_REFUSALS.get(code, "an answer that this version has no words for"), width - 21)
         yield line(f"    {clean(code, 3):<4}", Piece(f"{count:>9,}   "), Piece(first, "quiet"))
         yield from (line(" " * 20, Piece(text, "quiet")) for text in more)
 
 
-def _title(count: int | None, name: str, means: str, width: int) -> Iterator[Line]:
-    many = "" if count is None else f"{count:,} "
-    yield line(Piece(" ⚑ ", "warn"), Piece(f"{many}{name}", "strong"))
+def _title(name: str, means: str, width: int) -> Iterator[Line]:
+    yield line(Piece(" ⚑ ", "warn"), Piece(name, "strong"))
     yield from (line(Piece(f"   {text}", "quiet")) for text in wrap(clean(means, 600), width - 4))
 
 

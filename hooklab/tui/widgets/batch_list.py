@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hooklab.store.base import BatchRow
-from hooklab.tui.batch import again, became
+from hooklab.tui.batch import became_in_short
 from hooklab.tui.cells import Line, Piece, fit, fitted, foreign, line
 from hooklab.tui.format import bytes_of, short_time, stamp
 from hooklab.tui.view import View
@@ -55,7 +55,7 @@ class BatchList(RowList[BatchRow]):
         ]
         if c.elements:
             pieces.append(Piece("  " + fit(f"{row.elements:,}", c.elements, right=True)))
-        pieces += [Piece("  "), *fitted([*became(row), Piece(f"   {again(row)}", "quiet")], c.became)]
+        pieces += [Piece("  "), *fitted(became_in_short(row), c.became)]
         if c.size:
             pieces.append(Piece("  " + fit(bytes_of(row.bytes), c.size, right=True), "quiet"))
         if c.label:

@@ -1,0 +1,165 @@
+"""The filter box, the filtered list, and pause."""
+
+from typing import Any
+
+from tui_fakes import FakeMonitor, message_id, row
+from tui_stage import Stage, many, stage
+
+from hooklab.store.base import Condition, MessageRow
+from hooklab.tui.screens.listing import PAGE
+
+
+def pending_only(where: Condition, one: MessageRow) -> bool:
+    """What `state:pending` lets through; other conditions let all through."""
+    return one.state == "PENDING" if "rank < 0" in where.sql else True
+
+
+def mixed(count: int = 30) -> FakeMonitor:
+    """Every third message is pending."""
+    monitor = many(count)
+    monitor.rows = [row(n, state="DELIVERED" if n % 3 else "PENDING") for n in range(1, count + 1)]
+    monitor.lets_through = pending_only
+    return monitor
+
+
+async def typed(on: Stage, text: str) -> None:
+    await on.press("slash", *text)
+
+
+def ids(on: Stage) -> list[str]:
+    return [one.message_id for one in on.shown.rows.items]
+
+
+async def test_a_filter_shows_its_results_while_it_is_typed() -> None:
+    """Only what the words let through is listed, with how many were found; Enter keeps it and leaves the box."""
+    async with stage(mixed(), (120, 36)) as on:
+        await typed(on, "state:pending")
+        assert ids(on) == [message_id(n) for n in range(30, 0, -3)]
+        assert "/ state:pending" in on.text()
+        assert "10 found" in on.text()
+        await on.press("enter", "j")
+        assert on.selected_id == message_id(27)
+        assert "/ state:pending" in on.text()
+
+
+async def test_esc_takes_a_filter_back() -> None:
+    """In the box Esc goes back to the filter from before; in the list it shows all messages again."""
+    async with stage(mixed(), (120, 36)) as on:
+        await typed(on, "state:pending")
+        await on.press("enter")
+        await typed(on, " since:1h")
+        assert "/ state:pending since:1h" in on.text()
+        await on.press("escape")
+        assert "since:1h" not in on.text()
+        assert "10 found" in on.text()
+        await on.press("escape")
+        assert len(ids(on)) == 30
+        assert "found" not in on.text()
+
+
+async def test_a_wrong_word_is_said_and_the_list_stays() -> None:
+    """While a word is wrong the last filter that was right stays in force, and a line says what is wrong."""
+    async with stage(mixed(), (120, 36)) as on:
+        await typed(on, "state:pending is:lost")
+        assert "is:lost is not known; write is:stuck" in on.text()
+        assert len(ids(on)) == 10
+        await on.press(*["backspace"] * 8, "enter")
+        assert "is:lost" not in on.text()
+        assert len(ids(on)) == 10
+
+
+async def test_a_quote_keeps_words_together() -> None:
+    """A quote that is not closed yet is said; then what is in it is one word."""
+    seen: list[Any] = []
+
+    def all_through(where: Condition, _: MessageRow) -> bool:
+        seen.append(where.values)
+        return True
+
+    monitor = mixed()
+    monitor.lets_through = all_through
+    async with stage(monitor, (120, 36)) as on:
+        await typed(on, 'custom:"order 4711')
+        assert "a double quote is not closed" in on.text()
+        await on.press('"')
+        assert "not closed" not in on.text()
+        assert seen[-1] == {"f0": "order 4711"}
+
+
+async def test_a_filtered_list_stays_right() -> None:
+    """What comes to match appears, what no longer matches goes, without a new search from the top."""
+    async with stage(mixed()) as on:
+        await typed(on, "state:pending")
+        await on.press("enter")
+        searches = on.monitor.asked.count("messages")
+        on.monitor.add(row(31, state="PENDING"), row(32), row(27, cursor=33, state="DELIVERED"))
+        await on.tick()
+        assert ids(on) == [message_id(n) for n in (31, 30, 24, 21, 18, 15, 12, 9, 6, 3)]
+        assert on.monitor.asked.count("messages") == searches
+
+
+async def test_a_search_goes_on_until_the_screen_is_full() -> None:
+    """Steps that find little are followed by further ones by themselves, until there are rows enough."""
+    monitor = mixed(5 * PAGE)
+    steps: list[int | None] = []
+    whole = monitor.search
+
+    async def in_small_steps(where: Condition, limit: int, before: int | None = None) -> Any:
+        steps.append(before)
+        return await whole(where, min(limit, 5), before)
+
+    monitor.search = in_small_steps  # type: ignore[method-assign]
+    async with stage(monitor) as on:
+        await typed(on, "state:pending")
+        await on.tick()
+        assert len(steps) > 5
+        assert len(ids(on)) >= 2 * on.shown.room
+        assert "found so far" in on.text()
+
+
+async def test_a_paused_list_stands_still_and_counts() -> None:
+    """While it is paused nothing moves, the line at the bottom counts the reports; space follows again."""
+    async with stage() as on:
+        await on.press("space")
+        assert "paused, 0 reports meanwhile" in on.text()
+        before = ids(on)
+        on.monitor.add(*(row(number) for number in range(31, 41)))
+        await on.tick()
+        assert ids(on) == before
+        counted = 2 * 40 + 1 - 2 * 30
+        assert f"paused, {counted} reports meanwhile" in on.text()
+        await on.press("space")
+        assert on.selected_id == message_id(40)
+        assert "following" in on.text()
+
+
+async def test_a_paused_list_can_be_searched_and_scrolled() -> None:
+    """Older pages are loaded while it is paused, and another filter starts anew."""
+    monitor = mixed(2 * PAGE)
+    async with stage(monitor) as on:
+        await on.press("space", "G")
+        await on.tick()
+        assert len(ids(on)) == 2 * PAGE
+        await typed(on, "state:pending")
+        await on.press("enter")
+        assert len(ids(on)) == 2 * PAGE // 3
+        assert "paused" in on.text()
+
+
+async def test_pasted_control_characters_do_not_reach_the_box() -> None:
+    """What is pasted into the filter is cleaned like all that comes from outside."""
+    async with stage(mixed()) as on:
+        await on.press("slash")
+        on.app.screen.query_one("#filter-text").value = "a\x1b[2Jb\u202ec"  # type: ignore[attr-defined]
+        await on.pilot.pause()
+        assert "a␛[2Jb\ufffdc" in on.text()
+
+
+async def test_keys_are_text_while_the_box_is_open() -> None:
+    """q, digits, ? and space are typed and do nothing else."""
+    async with stage(mixed()) as on:
+        await typed(on, "q2?")
+        await on.press("space", "m")
+        assert on.app.is_running
+        assert on.app.screen.name == "messages"
+        assert "/ q2? m" in on.text()
