@@ -12,8 +12,8 @@ from hooklab.tui.facts import block, fact, folded, indented, rule
 from hooklab.tui.format import bytes_of, full_stamp, ordinal, state_piece
 from hooklab.tui.targets import Target, ToBatch, ToMessage, ToQuarantined
 
-_BODY_SHOWN = 128 * 1024
-"""Bytes of a body that are drawn; the command line writes all of it."""
+_BODY_SHOWN = 512 * 1024
+"""Bytes of a body that are drawn: a thousand reports and more. The command line writes all of it."""
 
 
 def became(row: BatchRow) -> list[Piece]:
