@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tui_fakes import message_id, row
-from tui_stage import many, stage
+from tui_fakes import batch, message_id, quarantined, row
+from tui_stage import many, stage, story
 
 from hooklab.tui.screens.listing import CATCH_UP, PAGE
 from hooklab.tui.screens.timeline import TimelineScreen
@@ -159,10 +159,15 @@ async def test_numbers_are_masked_until_m_reveals_them() -> None:
 # nothing is drawn when nothing changed
 
 
-async def test_nothing_is_drawn_when_nothing_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ticks without news render no line; a second of the clock renders the clock's line alone."""
-    async with stage() as on:
+@pytest.mark.parametrize("keys", ["", "2", "3", "4", "\r", "2\r", "4\r", "?"])
+async def test_nothing_is_drawn_when_nothing_changed(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
+    """On no screen do ticks without news render a line or read rows; a second of the clock renders its line alone."""
+    monitor = story()
+    monitor.hold(batch(1), quarantined(1))
+    async with stage(monitor) as on:
+        await on.press(*({"\r": "enter", "?": "question_mark"}.get(key, key) for key in keys))
         await on.tick(seconds=1)
+        asked = [what for what in on.monitor.asked if what != "snapshot"]
         drawn: list[tuple[str, int]] = []
         render: Callable[[Lines, int], Any] = Lines.render_line
 
@@ -176,8 +181,8 @@ async def test_nothing_is_drawn_when_nothing_changed(monkeypatch: pytest.MonkeyP
             await on.tick()
         assert drawn == []
         await on.tick(seconds=1)
-        assert set(drawn) == {("head", 0)}
-        assert on.monitor.asked.count("messages") == 1
+        assert set(drawn) == (set() if keys == "?" else {("head", 0)})
+        assert [what for what in on.monitor.asked if what != "snapshot"] == asked
 
 
 async def test_rows_that_arrive_above_draw_no_row_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,4 +199,5 @@ async def test_rows_that_arrive_above_draw_no_row_again(monkeypatch: pytest.Monk
         monkeypatch.setattr(Lines, "render_line", noted)
         on.monitor.add(row(101))
         await on.tick()
-        assert "messages" not in drawn
+        assert drawn
+        assert "rows" not in drawn

@@ -1,5 +1,6 @@
 """A numbered screen with a list: the head, the titles of the screens, the rows, the keys."""
 
+import asyncio
 from typing import ClassVar, Final, Generic, TypeVar
 
 from textual.app import ComposeResult
@@ -19,6 +20,8 @@ T = TypeVar("T")
 PAGE: Final = 200
 CATCH_UP: Final = 2_000
 """Rows read at most to join what arrived with what is on the screen."""
+_BREATH: Final = 0.02
+"""Seconds between the steps of a search, so that it takes half a core at most: answers go first."""
 
 
 class ListScreen(LiveScreen, Generic[T]):
@@ -71,6 +74,7 @@ class ListScreen(LiveScreen, Generic[T]):
             rows.take_older(await self.source.step(monitor, PAGE, before), before)
             self.list.rows_changed()
             if self.list.wants_more:
+                await asyncio.sleep(_BREATH)
                 self.monitor_app.poll()
 
     def _loaded(self, view: View) -> None:
