@@ -421,6 +421,31 @@ class TestSqliteStore(StoreContract):
         await reader.close()
         await store.close()
 
+    @pytest.mark.parametrize(
+        ("word", "index"),
+        [
+            ("is:stuck", "messages_pending"),
+            ("is:conflict", "messages_in_conflict"),
+            ("is:label_mismatch", "messages_mismatched"),
+            ("id:11111111", "messages_by_message_id"),
+        ],
+    )
+    async def test_a_narrow_search_uses_its_own_index(self, bench: Bench, word: str, index: str) -> None:
+        """With values bound, as they are in life: SQLite then plans otherwise than with literals."""
+        reader = bench.reader
+        assert isinstance(reader, SqliteStoreReader)
+        plans: list[str] = []
+        fetch = reader._fetch
+
+        async def explained(sql: str, values: Any = ()) -> list[Any]:
+            plans.extend(row[3] for row in await fetch(f"EXPLAIN QUERY PLAN {sql}", values))
+            return await fetch(sql, values)
+
+        reader._fetch = explained  # type: ignore[method-assign]
+        await reader.search(parse_filter([word], NOON), 5)
+        assert any(f"INDEX {index}" in plan for plan in plans)
+        assert not any("messages_by_activity" in plan and "COVERING" not in plan for plan in plans)
+
     async def test_queries_of_the_hot_path_use_indexes(self, bench: Bench) -> None:
         """No lookup of the projector and no newest-first page scans a table."""
         assert isinstance(bench.store, SqliteStore)

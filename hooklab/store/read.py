@@ -102,8 +102,7 @@ class SqliteStoreReader:
         [(newest,)] = await self._fetch("SELECT coalesce(max(last_arrival), 0) FROM messages")
         before = newest + 1 if before is None else before
         if where.narrow:
-            # The + keeps SQLite from walking the index of all activity instead of the narrow one.
-            rows = await self._matching(where, limit, "messages", " AND +last_arrival < :b", before)
+            rows = await self._matching(where, limit, "messages", " AND +last_arrival < :b", before, "+last_arrival")
             return Found(rows=rows, reached=rows[-1].cursor if len(rows) == limit else None, newest=newest)
         floor = await self._fetch(
             "SELECT last_arrival FROM messages WHERE last_arrival < ? ORDER BY last_arrival DESC LIMIT 1 OFFSET ?",
@@ -129,11 +128,12 @@ class SqliteStoreReader:
         return [Changed(row=self._message(row), matches=bool(matches)) for matches, *row in rows]
 
     async def _matching(
-        self, where: Condition, limit: int, table: str, bounds: str, before: int | None
+        self, where: Condition, limit: int, table: str, bounds: str, before: int | None, order: str = "last_arrival"
     ) -> list[MessageRow]:
+        # A + before the column keeps SQLite from walking the index of all activity instead of a narrow one.
         values = {**where.values, "b": before, "limit": limit, "stuck_before": self._clock() - self.stuck_after}
         rows = await self._fetch(
-            f"SELECT {_MESSAGE} FROM {table} WHERE ({where.sql}){bounds} ORDER BY last_arrival DESC LIMIT :limit",
+            f"SELECT {_MESSAGE} FROM {table} WHERE ({where.sql}){bounds} ORDER BY {order} DESC LIMIT :limit",
             values,
         )
         return [self._message(row) for row in rows]
