@@ -6,7 +6,7 @@ ARGS   ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format clean
+.PHONY: help run demo test check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 
 run: $(VENV)/.run ## start hooklab: the receiver and its screen (ARGS="--bind HOST:PORT" to change)
 	@$(BIN)/hooklab run $(ARGS)
+
+demo: $(VENV)/.run ## see hooklab alive: made-up reports in a temporary folder, nothing is kept
+	@$(BIN)/python tests/demo.py
 
 test: $(VENV)/.dev ## run the test suite (ARGS="-k name" to choose)
 	@$(BIN)/python -m pytest $(ARGS)
