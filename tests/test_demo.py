@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from pty_stage import Terminal, until
@@ -42,6 +43,13 @@ class Demo(Terminal):
         own = {"TMPDIR": str(self.temporary), "HOME": str(self.home), "XDG_DATA_HOME": str(self.home / "data")}
         super().__init__([sys.executable, *command], 120, 36, **own, **environment)
         self.pid = 0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(ProcessLookupError):  # a test that fails must not leave what it looked for
+            os.killpg(self.process.pid, signal.SIGKILL)
+        super().__exit__(kind, error, trace)
 
     @property
     def folder(self) -> Path:
