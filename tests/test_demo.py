@@ -107,7 +107,7 @@ def test_lives_by_itself_and_q_leaves_nothing(tmp_path: Path) -> None:
         assert demo.folder.stat().st_mode & 0o777 == 0o700
         demo.keys("q")
         demo.wait_for("top the service")
-        demo.keys("y")
+        demo.keys("s")
         assert demo.ends_with() == 0
         assert demo.mode_is_restored()
         until(lambda: b"\x1b[?1049l" in demo.received, "the alternate screen is not left")
