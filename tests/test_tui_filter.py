@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from textual import events
 from tui_fakes import FakeMonitor, message_id, row
 from tui_stage import Stage, many, stage
 
 from hooklab.store.base import Condition, MessageRow
+from hooklab.tui.screens.leave import LeaveScreen
 from hooklab.tui.screens.listing import PAGE
 
 
@@ -163,3 +165,14 @@ async def test_keys_are_text_while_the_box_is_open() -> None:
         assert on.app.is_running
         assert on.app.screen.name == "messages"
         assert "/ q2? m" in on.text()
+
+
+async def test_keys_behind_enter_are_keys_again() -> None:
+    """However fast they follow the Enter that closes the box, they are not typed into it."""
+    async with stage(mixed(), owns_service=True) as on:
+        await typed(on, "is:stuck")
+        for key in ("enter", "q"):
+            on.app.post_message(events.Key(key, None))
+        await on.pilot.pause()
+        await on.pilot.pause()
+        assert isinstance(on.app.screen, LeaveScreen)

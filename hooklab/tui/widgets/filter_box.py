@@ -1,8 +1,8 @@
 """Where a filter is typed: one line, and below it what the words are or what is wrong with them."""
 
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.events import Key
 from textual.message import Message
 from textual.widgets import Input
 
@@ -37,6 +37,36 @@ def hint_line(trouble: str, width: int) -> Line:
     return line(*pieces)
 
 
+class _Text(Input):
+    """An input that lets go of the keys at once: those typed right behind Enter are not text any more."""
+
+    class Left(Message):
+        """Enter or Esc."""
+
+        def __init__(self, *, keep: bool) -> None:
+            super().__init__()
+            self.keep = keep
+
+    def __init__(self) -> None:
+        super().__init__(id="filter-text", compact=True, max_length=_LONGEST, select_on_focus=False)
+        self.cursor_blink = False  # a blink is a write to the terminal
+        self.taking = False
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Not by bindings: those run at the app, which may have sent the next keys here already."""
+        if self.taking and event.key not in {"enter", "escape"}:
+            await super()._on_key(event)
+            return
+        event.stop()
+        event.prevent_default()
+        if self.taking:
+            self.taking = False
+            self.screen.set_focus(None)
+            self.post_message(self.Left(keep=event.key == "enter"))
+        else:
+            self.app.post_message(events.Key(event.key, event.character))
+
+
 class FilterBox(Vertical):
     """Hidden until it is opened. It says what was typed; what that means is the screen's."""
 
@@ -56,8 +86,7 @@ class FilterBox(Vertical):
 
     def __init__(self) -> None:
         super().__init__(id="filter")
-        self._input = Input(id="filter-text", compact=True, max_length=_LONGEST, select_on_focus=False)
-        self._input.cursor_blink = False  # a blink is a write to the terminal
+        self._input = _Text()
         self._hint = Lines(id="filter-hint")
         self._trouble = ""
 
@@ -75,6 +104,7 @@ class FilterBox(Vertical):
         self._input.value = text
         self._input.cursor_position = len(text)
         self.display = True
+        self._input.taking = True
         self._input.focus()
         self.say("")
 
@@ -96,13 +126,8 @@ class FilterBox(Vertical):
         elif self.display:
             self.post_message(self.Typed(safe))
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter keeps it."""
+    @on(_Text.Left)
+    def _left(self, event: _Text.Left) -> None:
+        """Enter keeps it, Esc takes it back."""
         event.stop()
-        self.post_message(self.Closed(keep=True))
-
-    def on_key(self, event: Key) -> None:
-        """Esc takes it back."""
-        if event.key == "escape":
-            event.stop()
-            self.post_message(self.Closed(keep=False))
+        self.post_message(self.Closed(keep=event.keep))
