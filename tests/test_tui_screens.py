@@ -150,6 +150,7 @@ async def test_a_batch_shows_all_that_came() -> None:
         assert re.search(r"0 +new +… pending +" + message_id(2), text)
         assert '"Status": "PENDING"' in text
         await on.press("r")
+        assert "body, as it came" in on.text()
         assert '[{"Status":"PENDING"},{"Status":"DELIVERED"}]' in on.text()
         await on.press("r")
         assert '"Status": "PENDING"' in on.text()
@@ -180,6 +181,7 @@ async def test_a_malformed_batch_says_why() -> None:
         assert re.search(r"why +the body is not JSON", on.text())
         assert "400, kept in quarantine" in on.text()
         assert "nonsense␛[2J" in on.text()
+        assert "body, as it came" in on.text()
         await on.press("enter")
         assert isinstance(on.app.screen, QuarantinedScreen)
 

@@ -45,11 +45,13 @@ def batch_lines(detail: BatchDetail, width: int, *, raw: bool) -> list[Line]:
     lines = [rule(f"batch {detail.row.batch:,}", width), *folded(_facts(detail, width), width)]
     if detail.elements:
         count = len(detail.elements)
-        lines += [EMPTY, rule(f"{count:,} element{'' if count == 1 else 's'}, and what each became", width)]
+        title = "1 element, and what it became" if count == 1 else f"{count:,} elements, and what each became"
+        lines += [EMPTY, rule(title, width)]
         lines += [_element(detail, fate, width) for fate in detail.elements]
-    lines += [EMPTY, rule("body, as it came" if raw else "body, as indented JSON", width)]
-    lines += _body(detail, width, raw=raw)
-    return lines
+    if detail.body is None:
+        return [*lines, EMPTY, line(Piece("   The body is no longer kept.", "quiet"))]
+    whole = f"hooklab batch {detail.row.batch} --raw"
+    return [*lines, EMPTY, *body_lines("body", detail.body, width, raw=raw, whole=whole)]
 
 
 def _facts(detail: BatchDetail, width: int) -> Iterator[Line]:
@@ -89,29 +91,23 @@ def _element(detail: BatchDetail, fate: ElementFate, width: int) -> Line:
     return _cut(shown, width)
 
 
-def _body(detail: BatchDetail, width: int, *, raw: bool) -> Iterator[Line]:
-    if detail.body is None:
-        yield line(Piece("   The body is no longer kept.", "quiet"))
-        return
-    shown, rest = body_text(detail.body, raw=raw)
-    for text in shown.split("\n"):
+def body_lines(name: str, body: bytes, width: int, *, raw: bool, whole: str) -> Iterator[Line]:
+    """A body under a title that says how it is shown; `whole` is the command that writes all of it."""
+    shown = body if raw else _indented_json(body)
+    yield rule(f"{name}, as it came" if shown is body else f"{name}, as indented JSON", width)
+    for text in clean_lines(shown[:_BODY_SHOWN].decode(errors="replace")).split("\n"):
         for part in indented(text, max(width - 4, 8)):
             yield line(f"   {part}")
-    if rest:
-        more = f"… and {bytes_of(rest)} more: hooklab batch {detail.row.batch} --raw writes all"
-        yield line(Piece(f"   {more}", "quiet"))
+    if len(shown) > _BODY_SHOWN:
+        yield line(Piece(f"   … and {bytes_of(len(shown) - _BODY_SHOWN)} more: {whole} writes all", "quiet"))
 
 
-def body_text(body: bytes, *, raw: bool) -> tuple[str, int]:
-    """A body as lines that are safe to show, and how many bytes of it were left out."""
-    shown = body
-    if not raw:
-        try:
-            shown = msgspec.json.format(body, indent=2)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            shown = body
-    text = clean_lines(shown[:_BODY_SHOWN].decode(errors="replace"))
-    return text, max(len(shown) - _BODY_SHOWN, 0)
+def _indented_json(body: bytes) -> bytes:
+    """The body itself where it is no JSON."""
+    try:
+        return msgspec.json.format(body, indent=2)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return body
 
 
 def _cut(one: Line, width: int) -> Line:

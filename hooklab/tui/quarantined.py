@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from hooklab.store.base import QuarantineDetail
 from hooklab.text import clean
-from hooklab.tui.batch import body_text
-from hooklab.tui.cells import EMPTY, Line, Piece, line, wrap
-from hooklab.tui.facts import block, fact, folded, indented, rule
+from hooklab.tui.batch import body_lines
+from hooklab.tui.cells import EMPTY, Line, Piece, wrap
+from hooklab.tui.facts import block, fact, folded, rule
 from hooklab.tui.format import NOTHING, bytes_of, full_stamp
 from hooklab.tui.targets import ToBatch
 
@@ -28,13 +28,9 @@ def quarantined_lines(detail: QuarantineDetail, width: int, *, raw: bool) -> lis
         rule(f"in quarantine: {what} of batch {detail.row.batch:,}", width),
         *folded(_facts(detail, width), width),
     ]
-    lines += [EMPTY, rule("as it came" if raw else "as indented JSON", width)]
-    text, rest = body_text(detail.raw, raw=raw)
-    lines += [line(f"   {part}") for one in text.split("\n") for part in indented(one, max(width - 4, 8))]
-    if rest:
-        more = f"… and {bytes_of(rest)} more: hooklab quarantine show {detail.row.id} writes all"
-        lines.append(line(Piece(f"   {more}", "quiet")))
-    return lines
+    name = "body" if detail.row.index is None else "element"
+    whole = f"hooklab quarantine show {detail.row.id}"
+    return [*lines, EMPTY, *body_lines(name, detail.raw, width, raw=raw, whole=whole)]
 
 
 def _facts(detail: QuarantineDetail, width: int) -> Iterator[Line]:
