@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from support import TOKEN, RunningService, body_of, conserved, hooklab, json_lines_of, json_of, report
+from support import (
+    HEEDING_MODES,
+    TOKEN,
+    RunningService,
+    body_of,
+    conserved,
+    hooklab,
+    json_lines_of,
+    json_of,
+    report,
+)
 
 from hooklab import __version__
 
@@ -405,17 +415,11 @@ def test_a_rebuild_is_exact(story: Story) -> None:
     assert not list(story.folder.glob("store.new*"))
 
 
-WITHOUT_OVERRIDE: Final = (
-    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
-)
-"""Runs a command without CAP_DAC_OVERRIDE, so that root too has to heed a folder's mode."""
-
-
 def from_read_only(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Runs a command on a folder made read-only for the while."""
     folder.chmod(0o500)
     try:
-        command = [sys.executable, "-c", WITHOUT_OVERRIDE, sys.executable, "-m", "hooklab", *arguments]
+        command = [*HEEDING_MODES, sys.executable, "-m", "hooklab", *arguments]
         done = subprocess.run(
             [*command, "--data-dir", folder], capture_output=True, check=False, timeout=60, stdin=subprocess.DEVNULL
         )
