@@ -51,7 +51,7 @@ async def open_writer(path: Path, kind: Kind, *, checkpoint_pages: int) -> aiosq
         DatabaseError: the file is another program's, or of another version (see `version_of`).
         sqlite3.Error: it cannot be read or written.
     """
-    await _require_ours(path, kind)
+    await require_ours(path, kind)
     touch_private(path)
     connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512)
     try:
@@ -95,16 +95,21 @@ def header_marks(path: Path) -> tuple[int, int] | None:
     return int.from_bytes(head[68:72]), int.from_bytes(head[60:64])
 
 
-async def _require_ours(path: Path, kind: Kind) -> None:
-    """Another program's file is refused before anything is changed in it.
+async def require_ours(path: Path, kind: Kind) -> None:
+    """Refuses another program's file before anything is changed in it, or beside it.
 
     A file of ours whose first pages are still in the WAL has no marks yet.
+
+    Raises:
+        DatabaseError: it is another program's.
+        OSError, sqlite3.Error: it cannot be read.
     """
     marks = header_marks(path)
     if marks is None or marks[0] == kind.application_id or (marks[0] == 0 and _has_wal(path)):
         return
     if marks[0] == 0:
-        async with aiosqlite.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as connection:
+        # Not only read-only: to read another's WAL file would leave two files beside it.
+        async with aiosqlite.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True) as connection:
             [(empty,)] = await connection.execute_fetchall("SELECT count(*) = 0 FROM sqlite_schema")
         if empty:
             return

@@ -1,14 +1,19 @@
 """The screen of `run` and `attach`: the only commands that import Textual."""
 
 import argparse
+import asyncio
+import contextlib
 import logging
 import os
 import signal
+import sqlite3
 import sys
 
 from hooklab.commands.common import CommandError, clock
 from hooklab.config import Settings
+from hooklab.database import DatabaseError, require_ours
 from hooklab.files import Folder
+from hooklab.journal.sqlite import JOURNAL
 from hooklab.metrics import ServiceStatus
 from hooklab.monitor import FolderMonitor, ask_service
 from hooklab.service import Service, ServiceThread
@@ -70,6 +75,7 @@ def attach(given: argparse.Namespace, settings: Settings) -> int:
     folder.require()
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise CommandError("attach needs a terminal; without one use: hooklab stats, messages, show")
+    _require_journal(folder)
 
     async def status() -> ServiceStatus | None:
         return await ask_service(folder)
@@ -79,3 +85,14 @@ def attach(given: argparse.Namespace, settings: Settings) -> int:
     if result == "hangup":
         let_go_of_terminal()
     return 1 if result == "failed" else 0
+
+
+def _require_journal(folder: Folder) -> None:
+    """Says before the screen opens what no waiting mends; all else the screen says, and sees it pass."""
+    try:
+        with contextlib.suppress(sqlite3.Error):
+            asyncio.run(require_ours(folder.journal, JOURNAL))
+    except DatabaseError as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{folder.journal} cannot be read: {error.strerror}") from error
