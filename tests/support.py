@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from hooklab.files import Folder, socket_address
+
 TOKEN = "test-token-0123456789"
 ORGANIZATION = "6f1a3c1e-52a4-4c43-9d8e-0c9a53d1b7aa"
 Report = dict[str, Any]
@@ -89,7 +91,10 @@ def json_lines_of(*arguments: str | Path, data_dir: Path) -> list[Any]:
 
 
 class RunningService:
-    """`hooklab serve` in a process of its own, on a free port; leaving the block stops it by SIGTERM."""
+    """`hooklab serve` in a process of its own, on a free port; leaving the block stops it by SIGTERM.
+
+    A subclass with another `command` runs any server that says `NAME: ready URL` on its first line.
+    """
 
     def __init__(self, data_dir: Path, *options: str, environment: dict[str, str] | None = None) -> None:
         self.data_dir = data_dir
@@ -101,7 +106,12 @@ class RunningService:
         self.stderr = b""
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # such as Ctrl-C while it starts
+            if hasattr(self, "process") and self.process.poll() is None:
+                self.kill()
+            raise
         return self
 
     def __exit__(
@@ -110,15 +120,19 @@ class RunningService:
         if self.process.poll() is None:
             self.terminate()
 
-    def start(self) -> None:
-        """Returns once the ready line is there."""
+    def command(self) -> list[str]:
+        """The command line."""
         command = [sys.executable, "-m", "hooklab", "serve", "--data-dir", str(self.data_dir)]
         if "--bind" not in self._options:
             command += ["--bind", "127.0.0.1:0"]
         if "--token" not in self._options:
             command += ["--token", TOKEN]
+        return [*command, *self._options]
+
+    def start(self) -> None:
+        """Returns once the ready line is there."""
         self.process = subprocess.Popen(
-            [*command, *self._options],
+            self.command(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -126,10 +140,10 @@ class RunningService:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
-        if not line.startswith("hooklab: ready "):
+        _, ready, self.url = line.strip().partition(": ready ")
+        if not ready:
             _, self.stderr = self.process.communicate(timeout=20)
             raise AssertionError(f"no ready line but {line!r}, {self.stderr!r}")
-        self.url = line.removeprefix("hooklab: ready ").strip()
         place, _, self.path = self.url.removeprefix("http://").partition("/")
         port = place.rpartition(":")[2]
         self.port = int(port) if port.isdigit() else 0
@@ -179,13 +193,19 @@ class RunningService:
 
     def admin(self, path: str) -> tuple[int, Any]:
         """GETs a page of the admin socket; gives code and JSON."""
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(10)
-            client.connect(str(self.data_dir / "hooklab.sock"))
-            client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-            answer = read_to_end(client)
-        head, _, body = answer.partition(b"\r\n\r\n")
-        return int(head.split()[1]), json.loads(body)
+        return ask_admin(self.data_dir, path)
+
+
+def ask_admin(data_dir: Path, path: str) -> tuple[int, Any]:
+    """GETs a page of the admin socket in `data_dir`; gives code and JSON."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        with socket_address(Folder(data_dir)) as address:
+            client.connect(address)
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = read_to_end(client)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
 
 
 def read_to_end(connection: socket.socket) -> bytes:
