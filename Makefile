@@ -6,7 +6,7 @@ ARGS   ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format clean
+.PHONY: help run demo test bench check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ demo: $(VENV)/.run ## see hooklab alive: made-up reports in a temporary folder, 
 
 test: $(VENV)/.dev ## run the test suite (ARGS="-k name" to choose)
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.dev ## measure hooklab beside references, in under 6 minutes (ARGS="--help" says what else)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
 check: $(VENV)/.dev ## lint, formatting, strict types, the floors of the design
 	@$(BIN)/ruff check .

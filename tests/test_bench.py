@@ -1,0 +1,361 @@
+"""The bench: that it sends what it says, that its totals catch what is wrong, and that it runs from end to end."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from bench import __main__ as command
+from bench.bodies import STAMPS, after, template
+from bench.load import Load, Target, corrected, quantile, wrk_is_here, wrk_script
+from bench.report import Machine, Report, Run, file_system, mismatches, report_of, rows_of, table
+from bench.subjects import NAMES, end_left_over
+from pty_stage import until
+
+_TESTS = Path(__file__).parent
+_SAMPLE = _TESTS.parent / "sample_payloads" / "04_thousand_reports.json"
+_MACHINE = Machine(
+    "2026-11-25 10:00 UTC", 2, "A Processor", "Linux 6", "3.11.7", "3.40.1", "0.1.0", "0.54.0", "ext4", "wrk", 0.0
+)
+
+
+def loaded(answered: int = 100, **changes: Any) -> Load:
+    """A load that went well."""
+    load = Load(2.0, answered, late=0, refused=0, failed=0, cut=4, p50_ms=1.5, p99_ms=12.25)
+    return msgspec.structs.replace(load, **changes)
+
+
+def counters(batches: int = 100, each: int = 4, **changes: int) -> dict[str, Any]:
+    """What `/status` says after `batches` of `each` reports were received well."""
+    good = {
+        "batches": batches,
+        "lag": 0,
+        "elements": batches * each,
+        "reports": batches * each,
+        "messages": batches * each // 2,
+        "delivered": batches * each // 2,
+        "repeats": 0,
+        "quarantined": 0,
+        "malformed": 0,
+    }
+    return good | changes
+
+
+class TestBodies:
+    def test_have_the_shape_and_size_of_the_samples(self) -> None:
+        """A batch of 1000 has the fields of the sample, in its order, and is as long within a few per cent."""
+        sample = json.loads(_SAMPLE.read_text())
+        made = json.loads(template(1000, seed=1).body(0))
+        assert [list(element) for element in made] == [list(element) for element in sample]
+        assert [element["Status"] for element in made[:4]] == ["PENDING", "DELIVERED", "PENDING", "DELIVERED"]
+        length = len(_SAMPLE.read_bytes())
+        assert 0.95 < len(template(1000, seed=1).body(0)) / length < 1.05
+
+    def test_pair_pending_and_delivered_of_one_uuid4(self) -> None:
+        """Two elements share an id, which is written as a uuid4 is."""
+        made = json.loads(template(6, seed=2).body(12345))
+        ids = [element["MessageId"] for element in made]
+        assert ids[0::2] == ids[1::2]
+        assert len(set(ids)) == 3
+        for one in ids:
+            assert uuid.UUID(one).version == 4
+            assert str(uuid.UUID(one)) == one
+
+    def test_are_fresh_and_equally_long(self) -> None:
+        """No id comes twice, in one body, in bodies of other numbers, or of other seeds; the length stays."""
+        seen: set[str] = set()
+        lengths: set[int] = set()
+        for seed in (1, 2):
+            made, number = template(10, seed), seed
+            for _ in range(500):
+                number = after(number)
+                body = made.body(number)
+                lengths.add(len(body))
+                seen |= {element["MessageId"] for element in json.loads(body)}
+        assert len(seen) == 2 * 500 * 5
+        assert len(lengths) == 1
+
+    def test_come_in_no_order(self) -> None:
+        """The ids of bodies in a row are as scattered as uuid4s: an ordered index would be cheap to keep."""
+        made, number = template(2, seed=3), 0
+        ids = []
+        for _ in range(1000):
+            number = after(number)
+            ids.append(json.loads(made.body(number))[0]["MessageId"])
+        rises = sum(one < other for one, other in pairwise(ids))
+        assert 300 < rises < 700
+
+    def test_stamps_do_not_come_again_soon(self) -> None:
+        """The step shares no divisor with the number of stamps, so that all come up before one comes again."""
+        number, seen = 7, set()
+        for _ in range(100_000):
+            number = after(number)
+            seen.add(number)
+        assert len(seen) == 100_000
+        assert after(0) % 2 == 1
+        assert STAMPS & (STAMPS - 1) == 0
+
+
+class TestLatency:
+    def test_is_completed_for_what_was_not_sent(self) -> None:
+        """One answer of 10 where others take 1 stands for those of 8, 6 and 4 that were not asked for meanwhile."""
+        assert corrected([1.0] * 4 + [10.0], connections=1, took=10.0) == [1.0] * 4 + [4.0, 6.0, 8.0, 10.0]
+
+    def test_that_is_even_is_left_alone(self) -> None:
+        """Nothing is added where every answer takes about the mean."""
+        shuffled = random.Random(1).sample([1.0, 1.1, 1.2, 1.3] * 5, 20)
+        assert corrected(shuffled, connections=2, took=12.0) == sorted(shuffled)
+
+    def test_quantiles(self) -> None:
+        """Half and 99 hundredths of a hundred; of nothing there are none."""
+        hundred = [float(value) for value in range(1, 101)]
+        assert (quantile(hundred, 0.5), quantile(hundred, 0.99)) == (51.0, 100.0)
+        assert quantile([], 0.5) is None
+
+
+class TestTotals:
+    def test_that_hold(self) -> None:
+        """What was cut at the end may or may not have arrived; a lag counts as received."""
+        assert mismatches(counters(100), loaded(100), 4) == []
+        assert mismatches(counters(104), loaded(100), 4) == []
+        assert mismatches(counters(60, lag=40), loaded(100), 4) == []
+        assert mismatches(counters(106), loaded(100, refused=1, failed=1), 4) == []
+
+    @pytest.mark.parametrize(
+        ("seen", "says"),
+        [
+            (counters(99), "99 batches, but 100 to 104 were sent"),
+            (counters(105), "105 batches"),
+            (counters(elements=401), "elements"),
+            (counters(reports=399, repeats=1), "repeats is 1"),
+            (counters(reports=399, quarantined=1), "quarantined is 1"),
+            (counters(reports=399), "elements are not reports + repeats"),
+            (counters(messages=199), "messages is 199"),
+            (counters(delivered=199), "delivered is 199"),
+            ({}, "/status does not answer"),
+        ],
+    )
+    def test_that_do_not_hold(self, seen: dict[str, Any], says: str) -> None:
+        """Each number that is off is named."""
+        assert says in "; ".join(mismatches(seen, loaded(100), 4))
+
+    def test_of_an_odd_number_of_reports(self) -> None:
+        """The last message of a batch of 5 is only pending."""
+        seen = counters(10, 5) | {"messages": 30, "delivered": 20}
+        assert mismatches(seen, loaded(10), 5) == []
+
+
+def report_with(**runs: list[Run]) -> Report:
+    """One cell of 2 x 32."""
+    named = {name.replace("_", "+"): rounds for name, rounds in runs.items()}
+    return report_of(_MACHINE, 12.3, rows_of(2, 32, 2, named))
+
+
+class TestReport:
+    def test_ratios_are_of_medians(self) -> None:
+        """A subject's ratio is its median rate by a reference's; nothing is compared with itself."""
+        rounds = [Run(load=loaded(answered)) for answered in (10, 50, 1000)]
+        report = report_with(F=[Run(load=loaded(200))], hooklab=rounds)
+        first, second = report.rows
+        assert (first.rate, second.rate) == (100.0, 25.0)
+        assert (first.ratios, second.ratios) == ({}, {"F": 0.25})
+
+    def test_rate_leaves_out_what_came_late(self) -> None:
+        """An answer after the end of the time counts among the totals and not for the speed."""
+        assert loaded(100, late=20).rate() == 40.0
+
+    def test_table_fits_a_terminal(self) -> None:
+        """No line is longer than 100 columns, and every subject has its line."""
+        run = Run(
+            load=loaded(9_999_999, refused=123_456, failed=7, p50_ms=9_999.4, p99_ms=99_999.4),
+            start_seconds=0.25,
+            idle_kib=999 * 1024,
+            peak_kib=9_999 * 1024,
+            lag=9_999_999,
+            drain_seconds=30.04,
+            lag_left=999_999,
+            terminal_bytes=99_999,
+        )
+        text = table(report_with(**{name.replace("+", "_"): [run] for name in NAMES}))
+        assert max(map(len, text.splitlines())) <= 100
+        for label in ("F bare ASGI", "L Litestar", "J journal", "N naive app", "hooklab", "hooklab+TUI"):
+            assert sum(line.startswith(f" {label} ") for line in text.splitlines()) == 1
+        assert ">30.0" in text
+        assert "waited no longer for the lag, which was still 999,999" in text
+        assert "123456 answers other than 200, 7 connections failed" in text
+
+    def test_says_what_does_not_hold(self) -> None:
+        """A problem of any run is in the table, and the whole does not hold."""
+        report = report_with(hooklab=[Run(load=loaded()), Run(load=loaded(), problems=["elements is 1"])])
+        assert not report.totals_hold
+        assert "TOTALS: 2 x 32, hooklab: elements is 1" in table(report)
+        assert "TOTALS DO NOT HOLD" in table(report)
+        assert "All totals hold." in table(report_with(hooklab=[Run(load=loaded())]))
+
+    def test_says_what_makes_the_numbers_look_good_or_bad(self) -> None:
+        """Data in memory and a machine that others use are said."""
+        tmpfs = msgspec.structs.replace(_MACHINE, file_system="tmpfs", load_average=3.0)
+        text = table(report_of(tmpfs, 1.0, []))
+        assert "an fsync costs nothing there" in text
+        assert "load average 3.0" in text
+        assert "fsync costs" not in table(report_with(F=[Run(load=loaded())]))
+
+    def test_subject_without_answers(self) -> None:
+        """One that answered nothing has no latency, and is nobody's measure."""
+        silent = loaded(0, p50_ms=None, p99_ms=None)
+        report = report_with(F=[Run(load=silent)], hooklab=[Run(load=loaded())])
+        assert report.rows[1].ratios == {}
+        assert "0.00" in table(report)
+
+    def test_file_system_is_that_of_the_deepest_mount(self) -> None:
+        """The longest mount point above a path counts, the last of two on one place, and no mere beginning."""
+        mounts = (
+            "/dev/a / ext4 rw 0 0\nnone /tmp tmpfs rw 0 0\n/dev/b /tmp/in\\040side xfs rw 0 0\n"
+            "/dev/c /data ext3 rw 0 0\n/dev/d /data btrfs rw 0 0\n"
+        )
+        found = [file_system(path, mounts) for path in ("/tmp/x", "/tmpfile", "/tmp/in side/x", "/data", "/home/x")]
+        assert found == ["tmpfs", "ext4", "xfs", "btrfs", "ext4"]
+        assert file_system("/x", "") == "unknown"
+
+
+class TestCommand:
+    @pytest.fixture
+    def stub(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Run]]:
+        """Runs that are given instead of measured; the handlers of signals are put back."""
+        runs: list[Run] = []
+        monkeypatch.setattr(command, "run_subject", lambda *_: runs[0])
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        yield runs
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def test_ends_with_1_when_totals_do_not_hold(
+        self, stub: list[Run], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """A mismatch is printed, is in the JSON, and is the exit code."""
+        options = ["--only", "2x1", "--load", "python", "--dir", str(tmp_path), "--json", str(tmp_path / "b.json")]
+        stub.append(Run(load=loaded(), problems=["repeats is 3, should be 0"]))
+        assert command.main(options) == 1
+        assert "repeats is 3, should be 0" in capsys.readouterr().out
+        assert json.loads((tmp_path / "b.json").read_text())["totals_hold"] is False
+        stub[0] = Run(load=loaded())
+        assert command.main(options) == 0
+        assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
+
+    @pytest.mark.parametrize("wrong", [["--only", "2"], ["--only", "0x1"], ["--subjects", "F,X"], ["--seconds", "0"]])
+    def test_refuses_a_wrong_use(self, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        """What cannot be meant is named, and nothing is started."""
+        with pytest.raises(SystemExit) as ended:
+            command.main(wrong)
+        assert ended.value.code == 2
+        assert "is not a whole number" in (said := capsys.readouterr().err) or "there is no 'X'" in said
+
+
+def bench(*options: str | Path, **environment: str) -> list[str]:
+    """The command line that `make bench` runs."""
+    return [sys.executable, "-m", "bench", *map(str, options)]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """As `make bench` sets it."""
+    return {**os.environ, "PYTHONPATH": str(_TESTS), **changes}
+
+
+@pytest.mark.parametrize(
+    "generator",
+    [pytest.param("wrk", marks=pytest.mark.skipif(not wrk_is_here(), reason="there is no wrk here")), "python"],
+)
+def test_whole_instrument(generator: str, tmp_path: Path) -> None:
+    """Every subject is started, loaded, checked and stopped, with wrk and without; nothing stays behind."""
+    data = tmp_path / "data"
+    data.mkdir()
+    found = tmp_path / "bench.json"
+    # Without wrk on the path the other generator is taken unasked.
+    changes = {} if generator == "wrk" else {"PATH": str(data)}
+    options = ("--only", "4x3", "--seconds", "1", "--settle", "0.1", "--dir", data, "--json", found)
+    done = subprocess.run(
+        bench(*options), capture_output=True, text=True, check=False, timeout=100, env=environment(**changes)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(data.iterdir()) == []
+    report = msgspec.json.decode(found.read_bytes(), type=Report)
+    assert report.machine.generator == generator
+    assert f"load by {generator}" in done.stdout
+    assert [row.subject for row in report.rows] == list(NAMES)
+    for row in report.rows:
+        [run] = row.rounds
+        assert run.load.answered > 0, row.subject
+        assert (run.load.refused, run.load.failed, run.problems) == (0, 0, []), row.subject
+        assert run.load.p50_ms is not None
+        assert run.load.p99_ms is not None
+        assert run.load.p50_ms <= run.load.p99_ms
+        if row.subject != "J":
+            assert run.idle_kib is not None
+            assert run.peak_kib is not None
+            assert 0 < run.idle_kib <= run.peak_kib
+        assert (row.terminal_kb_s is not None) == (row.subject == "hooklab+TUI")
+    assert set(report.start_seconds) == {"F", "L", "N", "hooklab"}
+    assert done.stderr.count("/s") == len(NAMES)
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C in the middle ends every process that was started and removes the data."""
+    with subprocess.Popen(
+        bench("--only", "2x2", "--subjects", "F,hooklab+TUI", "--seconds", "1", "--dir", tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        assert b"F bare ASGI" in process.stderr.readline()
+        # The next one is about to start or has started: at any moment of it the end is the same.
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
+    assert b"interrupted" in rest
+    assert list(tmp_path.iterdir()) == []
+    assert running_with(str(tmp_path)) == []
+
+
+def test_ends_what_no_block_holds(tmp_path: Path) -> None:
+    """A child that was started on the folder and is nobody's is ended; another is left alone."""
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen([*sleeper, str(tmp_path / "3")]) as lost, subprocess.Popen(sleeper) as other:
+        until(lambda: len(running_with(str(tmp_path))) == 1, "it does not start")
+        end_left_over(tmp_path)
+        assert running_with(str(tmp_path)) == []
+        assert lost.wait(10) is not None
+        assert other.poll() is None
+        other.kill()
+
+
+def running_with(text: str) -> list[int]:
+    """Processes that have `text` on their command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and text.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_wrk_sends_the_bodies_of_the_template() -> None:
+    """The script makes what `Template.body` makes: the same parts, the same stamps, the length in the head."""
+    target = Target(8080, "/hooks/x", reports=4, connections=2, seconds=1, seed=9)
+    script = wrk_script(target)
+    made = template(4, 9)
+    assert f"Content-Length: {len(made.body(1))}\\r\\n\\r\\n" in script
+    for part in made.parts[1:]:
+        assert msgspec.json.encode(part).decode() in script
