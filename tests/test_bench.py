@@ -251,6 +251,14 @@ class TestCommand:
         assert command.main(options) == 0
         assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
 
+    def test_finds_out_first_that_it_cannot_write(
+        self, stub: list[Run], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """A file that cannot be written is said before anything is measured; `stub` has nothing to give."""
+        missing = tmp_path / "missing" / "b.json"
+        assert command.main(["--load", "python", "--json", str(missing)]) == 1
+        assert "No such file" in capsys.readouterr().err
+
     @pytest.mark.parametrize("wrong", [["--only", "2"], ["--only", "0x1"], ["--subjects", "F,X"], ["--seconds", "0"]])
     def test_refuses_a_wrong_use(self, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         """What cannot be meant is named, and nothing is started."""

@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     try:
+        if given.json is not None:
+            given.json.touch()  # found out now and not after minutes
         with tempfile.TemporaryDirectory(prefix="hooklab-bench-", dir=given.dir) as folder:
             try:
                 report = _measure(given, Bench(Path(folder), generator, given.settle, given.drain))
