@@ -76,7 +76,7 @@ class Machine(Struct, frozen=True):
     file_system: str
     generator: str
     load_average: float
-    """Of the last minute before it began: above 0 somebody else was at work."""
+    """Of the last minute before it began: far above 0 something else was at work."""
 
 
 class Report(Struct, frozen=True):
@@ -233,7 +233,7 @@ def _head(report: Report) -> list[str]:
             f"Data on {machine.file_system}: an fsync costs nothing there, so J, N and hooklab look too good."
         )
     if machine.load_average > 0.5:
-        lines.append(f"Somebody else was at work when it began (load average {machine.load_average:.1f}).")
+        lines.append(f"The machine was not idle when it began (load average {machine.load_average:.1f}).")
     return lines
 
 
