@@ -100,6 +100,15 @@ def test_a_terminal_that_hangs_up_leaves_the_receiver(tmp_path: Path) -> None:
     assert json_of("stats", data_dir=folder)["messages"] == 6
 
 
+def test_a_logout_that_ends_it_too_ends_it(tmp_path: Path) -> None:
+    """SIGTERM with a SIGHUP and the terminal's end in the same moment, as at a logout, stop the service: exit 0."""
+    with screen(tmp_path / "data") as shown:
+        shown.process.send_signal(signal.SIGTERM)
+        shown.process.send_signal(signal.SIGHUP)
+        shown.hang_up()
+        assert shown.ends_with() == 0
+
+
 @pytest.mark.parametrize("seconds", [30])
 def test_a_terminal_that_nobody_reads_stalls_nothing(tmp_path: Path, seconds: int) -> None:
     """While nobody reads for half a minute every POST is 200; when somebody reads again, the screen is whole."""

@@ -4,11 +4,12 @@ import asyncio
 import os
 import re
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tui_fakes import NOW, TOKEN, URL, row, status
-from tui_stage import many, stage, story
+from tui_stage import Stage, many, stage, story
 
 from hooklab.metrics import Snapshot
 from hooklab.monitor import MonitorError
@@ -17,7 +18,7 @@ from hooklab.tui.app import MonitorApp
 from hooklab.tui.screens.help import HelpScreen
 from hooklab.tui.screens.leave import LeaveScreen
 from hooklab.tui.screens.messages import MessagesScreen
-from hooklab.tui.terminal import install_signals, remove_signals
+from hooklab.tui.terminal import Leaving, handle_signals
 
 SIZES = [(40, 10), (80, 24), (120, 36), (200, 50)]
 
@@ -259,27 +260,64 @@ async def test_quitting_the_service_asks_first(key: str) -> None:
         assert on.app.return_value == "stop"
 
 
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """The process's own signal handlers come back."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def _watch_exit(on: Stage) -> asyncio.Event:
+    ended = asyncio.Event()
+    leave = on.app.leaving._leave
+
+    def leaving(how: str) -> None:
+        leave(how)
+        ended.set()
+
+    on.app.leaving._leave = leaving
+    return ended
+
+
+@pytest.mark.usefixtures("signals")
 @pytest.mark.parametrize(
-    ("number", "result"), [(signal.SIGTERM, "stop"), (signal.SIGINT, "stop"), (signal.SIGHUP, "hangup")]
+    ("numbers", "result"),
+    [
+        ([signal.SIGTERM], "stop"),
+        ([signal.SIGINT], "stop"),
+        ([signal.SIGHUP], "hangup"),
+        ([signal.SIGHUP, signal.SIGTERM], "stop"),
+        ([signal.SIGTERM, signal.SIGHUP], "stop"),
+    ],
 )
-async def test_signals_end_the_app_in_good_order(number: signal.Signals, result: str) -> None:
-    """A signal ends the app through its own exit, so that Textual gives the terminal back."""
+async def test_signals_end_the_app_in_good_order(numbers: list[signal.Signals], result: str) -> None:
+    """A signal ends the app through its own exit, so that Textual gives the terminal back; a stop is not taken back
+    by the hang-up that a logout sends with it.
+    """
+    stops: list[None] = []
     async with stage(owns_service=True) as on:
-        assert signal.getsignal(number) is not signal.SIG_DFL
-        ended = asyncio.Event()
-        leave = on.app.exit
-
-        def leaving(*args: Any, **kwargs: Any) -> None:
-            leave(*args, **kwargs)
-            ended.set()
-
-        on.app.exit = leaving  # type: ignore[method-assign]
-        remove_signals()
-        install_signals(on.app)
-        os.kill(os.getpid(), number)
+        handle_signals(on.app.leaving, lambda: stops.append(None))
+        ended = _watch_exit(on)
+        for number in numbers:
+            os.kill(os.getpid(), number)
         await asyncio.wait_for(ended.wait(), 10)
+        await on.pilot.pause()
         assert on.app.return_value == result
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert len(stops) == sum(number != signal.SIGHUP for number in numbers)
+
+
+async def test_a_stop_before_the_screen_is_up_ends_it_at_once() -> None:
+    """What was asked while the service started is done as soon as there is a screen to end."""
+    leaving = Leaving()
+    leaving.ask("stop")
+    monitor = many(1)
+    app = MonitorApp(monitor, monitor.clock, hook_url=URL, owns_service=True, leaving=leaving)
+    async with app.run_test() as pilot:
+        await pilot.pause()
+    assert app.return_value == "stop"
 
 
 async def test_the_screen_below_the_question_stays_alive() -> None:

@@ -99,17 +99,19 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     if not _has_terminal():
         return serve(given, settings)
     from hooklab.commands.screen import let_go_of_terminal, show_screen
+    from hooklab.tui.terminal import Leaving, handle_signals
 
     folder = Folder(settings.data_dir)
     folder.prepare()
     # The screen draws on stderr: nothing else may write there meanwhile.
     _log_to(logging.FileHandler(_private(folder.log)), logging.INFO)
-    thread = ServiceThread(settings, clock)
+    thread, leaving = ServiceThread(settings, clock), Leaving()
+    handle_signals(leaving, thread.ask_to_stop)
     try:
         try:
             service = thread.start()
             _warn(settings)
-            ended = show_screen(folder, service, thread)
+            ended = show_screen(folder, service, thread, leaving)
             if ended == "hangup":
                 let_go_of_terminal()
             if ended in _GOES_ON:
@@ -133,9 +135,9 @@ _GOES_ON = {
 
 
 def _go_on(service: Service, thread: ServiceThread, settings: Settings, ended: str) -> None:
-    """Waits for the end of the service without a screen; SIGINT and SIGTERM stop it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: thread.ask_to_stop())
+    """Waits for the end of the service without a screen."""
+    from hooklab.commands.screen import let_go_of_terminal
+
     logging.getLogger("hooklab").info("%s without a screen", _GOES_ON[ended])
     where = (
         ""
@@ -143,11 +145,13 @@ def _go_on(service: Service, thread: ServiceThread, settings: Settings, ended: s
         else f" --data-dir {shlex.quote(str(settings.data_dir))}"
     )
     pid = service.status().pid
-    print(
+    says = (
         f"{_GOES_ON[ended]}; the prompt does not come back by itself. Stop it: Ctrl-C here, or kill {pid} elsewhere."
-        f" Look again: hooklab attach{where}",
-        flush=True,
     )
+    try:
+        print(f"{says} Look again: hooklab attach{where}", flush=True)
+    except OSError:  # the terminal went in this very moment
+        let_go_of_terminal()
     thread.join()
 
 

@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sqlite3
 import sys
 
@@ -19,12 +18,13 @@ from hooklab.monitor import FolderMonitor, ask_service
 from hooklab.service import Service, ServiceThread
 from hooklab.tui.app import MonitorApp
 from hooklab.tui.driver import SteadyDriver, log_faults
+from hooklab.tui.terminal import HANGUP, STOP, Leaving, handle_signals
 
 log = logging.getLogger("hooklab.screen")
 
 
-def show_screen(folder: Folder, service: Service, thread: ServiceThread) -> str:
-    """Shows the screen of the service in this process; gives how it ended.
+def show_screen(folder: Folder, service: Service, thread: ServiceThread, leaving: Leaving) -> str:
+    """Shows the screen of the service in this process until `leaving` or somebody at its keys ends it.
 
     Returns:
         "stop", "detach" (leave the service running), "hangup" (the terminal is gone), "ended" (the service is), or
@@ -36,25 +36,23 @@ def show_screen(folder: Folder, service: Service, thread: ServiceThread) -> str:
     async def status() -> ServiceStatus | None:
         if thread.is_alive():
             return service.status()
-        app.exit("ended")
+        leaving.ask("ended")
         return None
 
-    app = MonitorApp(FolderMonitor(folder, clock, status), clock, hook_url=service.hook_url, owns_service=True)
-    return _run(app)
+    monitor = FolderMonitor(folder, clock, status)
+    return _run(MonitorApp(monitor, clock, hook_url=service.hook_url, owns_service=True, leaving=leaving))
 
 
 def _run(app: MonitorApp) -> str:
-    # Until the app handles them: a terminal that goes now must not take the receiver with it.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     app.driver_class = SteadyDriver
     log_faults(app, log)
     try:
         result = app.run()
     except OSError as error:  # the terminal went while the app started or ended
         log.warning("the screen ended: %s", error)
-        result = "hangup"
-    finally:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        result = HANGUP
+    if app.leaving.asked == STOP:
+        return STOP
     if result is None and app.return_code:
         return "failed"
     return result or "left"
@@ -81,8 +79,9 @@ def attach(given: argparse.Namespace, settings: Settings) -> int:
         return await ask_service(folder)
 
     app = MonitorApp(FolderMonitor(folder, clock, status), clock, hook_url=None, owns_service=False)
+    handle_signals(app.leaving)
     result = _run(app)
-    if result == "hangup":
+    if result == HANGUP:
         let_go_of_terminal()
     return 1 if result == "failed" else 0
 

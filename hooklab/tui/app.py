@@ -27,7 +27,7 @@ from hooklab.tui.screens.quarantine import QuarantineScreen
 from hooklab.tui.screens.quarantined import QuarantinedScreen
 from hooklab.tui.screens.timeline import TimelineScreen
 from hooklab.tui.targets import Target, ToBatch, ToMessage, ToMessages, ToQuarantined, ToScreen
-from hooklab.tui.terminal import install_signals, remove_signals
+from hooklab.tui.terminal import Leaving
 from hooklab.tui.theme import QUIET, TERMINAL
 from hooklab.tui.view import View
 from hooklab.tui.widgets.head import trouble_sentence
@@ -57,6 +57,7 @@ class MonitorApp(App[str | None]):
 
     Attributes:
         view: what the screens show now.
+        leaving: through which anybody may ask the screen to end.
         plain_marks: whether the terminal's font is the Linux console's.
     """
 
@@ -72,13 +73,22 @@ class MonitorApp(App[str | None]):
         *(Binding(key, f"go('{name}')", show=False) for key, name in SCREENS),
     ]
 
-    def __init__(self, monitor: Monitor, clock: Clock, *, hook_url: str | None, owns_service: bool) -> None:
+    def __init__(
+        self,
+        monitor: Monitor,
+        clock: Clock,
+        *,
+        hook_url: str | None,
+        owns_service: bool,
+        leaving: Leaving | None = None,
+    ) -> None:
         # Without colours Textual must be told before it chooses its filters, or all becomes black on black.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self._monitor = monitor
         self._clock = clock
         self._hook_url = hook_url
         self._owns_service = owns_service
+        self.leaving = leaving or Leaving()
         self._messages = MessagesScreen()
         self._rate = Rate()
         self._snapshot: Snapshot | None = None
@@ -95,17 +105,16 @@ class MonitorApp(App[str | None]):
         self.theme = QUIET.name if colours and not self.no_color else TERMINAL.name
 
     def on_mount(self) -> None:
-        """Signals, the first screen, and the one timer."""
-        install_signals(self)
+        """The first screen and the one timer; and from now on it can be asked to leave."""
         for screen in (self._messages, BatchesScreen(), ProblemsScreen(), QuarantineScreen()):
             assert screen.name is not None
             self.install_screen(screen, screen.name)
         self.push_screen(self._messages)
         self.set_interval(TICK, self._tick)
+        self.leaving.begin(self.exit)
 
     async def on_unmount(self) -> None:
-        """Gives the signals back, and closes the monitor on the loop on which it read."""
-        remove_signals()
+        """Closes the monitor on the loop on which it read."""
         with suppress(MonitorError):
             await self._monitor.close()
 
@@ -228,7 +237,7 @@ class MonitorApp(App[str | None]):
 
     def _answered(self, how: str | None) -> None:
         if how is not None:
-            self.exit(how)
+            self.leaving.ask(how)
 
     def action_help(self) -> None:
         """Shows the help."""

@@ -14,10 +14,15 @@ import sys
 import termios
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
+
+from hooklab.tui.terminal import HANGUP
+
+if TYPE_CHECKING:
+    from hooklab.tui.app import MonitorApp
 
 _PATIENCE: Final = 0.25
 """Seconds that one write waits for the terminal before it is dropped."""
@@ -32,6 +37,15 @@ def log_faults(app: App[Any], log: logging.Logger) -> None:
         log.error("the screen failed", exc_info=app._exception)
 
     app._print_error_renderables = print_nothing  # type: ignore[method-assign]
+
+
+def _open_again(fd: int) -> int:
+    """A descriptor of its own for the terminal at `fd`, so that being non-blocking is nobody else's trouble."""
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        return os.open(os.ttyname(fd), flags)
+    except PermissionError:  # after `su` the terminal's name is still the other user's
+        return os.open("/dev/tty", flags)
 
 
 class SteadyFile:
@@ -105,9 +119,8 @@ class SteadyDriver(LinuxDriver):
         """As Textual makes it."""
         super().__init__(app, **options)
         self._loop = asyncio.get_running_loop()
-        terminal = os.ttyname(sys.__stderr__.fileno() if sys.__stderr__ else self.fileno)
-        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        self._steady = SteadyFile(os.open(terminal, flags), self._draw_anew)
+        fd = _open_again(sys.__stderr__.fileno() if sys.__stderr__ else self.fileno)
+        self._steady = SteadyFile(fd, self._draw_anew)
         self._file = self._steady  # type: ignore[assignment]  # it has what the writer thread uses
         threading.Thread(target=self._watch, name="terminal watch", daemon=True).start()
 
@@ -128,7 +141,7 @@ class SteadyDriver(LinuxDriver):
         while True:
             if any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in watch.poll()):
                 break
-        self._later(lambda: self._app.exit("hangup"))
+        cast("MonitorApp", self._app).leaving.ask(HANGUP)
 
     def _draw_anew(self) -> None:
         self._later(lambda: self._app.refresh(layout=True))

@@ -181,7 +181,7 @@ class Head(Lines):
         self.show(self._view)
 
     def _made(self) -> Sequence[Line]:
-        width, height = self.screen.size
+        width, height = self.app.size
         if not self.brief or is_small(width, height):
             return head_lines(self._view, width, height)
         return [*status_lines(self._view, width), EMPTY]
