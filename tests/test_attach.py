@@ -167,3 +167,15 @@ def test_what_is_not_hooklabs_is_refused_in_a_line(tmp_path: Path, make: Callabl
         assert b"\x1b" not in shown.received
         assert shown.mode_is_restored()
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a terminal to another user")
+def test_a_terminal_of_another_user_shows_it_too(tmp_path: Path) -> None:
+    """As after `su`: the terminal's name may not be opened, and the screen comes all the same."""
+    folder = tmp_path / "data"
+    with RunningService(folder) as service:
+        send_two(service)
+        given_away = ["sh", "-c", 'chown 65534 "$(tty)" && chmod 600 "$(tty)" && exec "$@"', "sh", *HEEDING_MODES]
+        with attached(folder, *given_away) as shown:
+            wait_for_two(shown)
+            leave(shown)
