@@ -7,20 +7,18 @@ batch counts exactly once. Nothing that a batch holds can stop it (design, 3.6).
 import asyncio
 import logging
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from hooklab.database import is_damaged, is_io
 from hooklab.journal.base import Journal, JournalBatch, JournalUnavailable
+from hooklab.judging import batch_of, internal, judge_element, remainder, whole, why_malformed
 from hooklab.store.base import Store
 from hooklab.store.fold import Judged, JudgedBatch, Quarantined
-from hooklab.times import parse_reported
-from hooklab.wire import Elements, Misfit, NotAnArray, Report, check_array
+from hooklab.wire import Elements, NotAnArray
 
 log = logging.getLogger("hooklab.projector")
 
@@ -136,52 +134,32 @@ class Projector:
         return bool(batches)
 
     async def _judge(self, batch: JournalBatch) -> JudgedBatch:
-        if batch.malformed:
-            return _whole(batch, _why_malformed(batch.body))
+        # Also what was answered 400: today's rules may understand more than those of that day.
+        if batch.malformed and (why := why_malformed(batch.body)) is not None:
+            return whole(batch, why)
         try:
             if len(batch.body) < _LARGE_BODY:
                 elements = self._split(batch.body, self._max_elements)
             else:  # splitting an odd one may take a second: answers must not wait for it
                 elements = await asyncio.to_thread(self._split, batch.body, self._max_elements)
         except NotAnArray as error:
-            return _whole(batch, str(error))
+            return whole(batch, str(error))
         except Exception as error:
-            return _whole(batch, _internal(error))
+            return whole(batch, internal(error))
         judged: list[Judged] = []
         misfits: list[Quarantined] = []
         slice_ends = time.perf_counter() + _SLICE_SECONDS
         for index in range(len(elements)):
-            try:
-                self._judge_element(index, elements[index], judged, misfits)
-            except Exception as error:
-                misfits.append(Quarantined(index, elements.raws[index], _internal(error)))
+            one = judge_element(elements, index, self._assumed)
+            if isinstance(one, Judged):
+                judged.append(one)
+            else:
+                misfits.append(one)
             if time.perf_counter() > slice_ends:
                 await asyncio.sleep(0)  # answers go first
                 slice_ends = time.perf_counter() + _SLICE_SECONDS
-        if elements.rest is not None:
-            beyond = elements.count - len(elements)
-            reason = f"{beyond} elements beyond the first {len(elements)} of one array were not read"
-            misfits.append(Quarantined(len(elements), elements.rest, reason, beyond))
-        return JudgedBatch(
-            batch.sequence,
-            batch.received_at,
-            batch.peer,
-            batch.label,
-            batch.digest,
-            len(batch.body),
-            elements.count,
-            judged,
-            misfits,
-        )
-
-    def _judge_element(
-        self, index: int, element: Report | Misfit, judged: list[Judged], misfits: list[Quarantined]
-    ) -> None:
-        if isinstance(element, Misfit):
-            misfits.append(Quarantined(index, element.raw, element.reason))
-            return
-        reported = element.reported_at
-        judged.append(Judged(index, element, None if reported is None else parse_reported(reported, self._assumed)))
+        rest = remainder(elements)
+        return batch_of(batch, elements.count, judged, misfits if rest is None else [*misfits, rest])
 
     async def _project(self, batches: Sequence[JudgedBatch]) -> None:
         """Writes `batches`; halves them down to the element that cannot be written, and quarantines that."""
@@ -199,7 +177,7 @@ class Projector:
         self._at = batches[-1].sequence
 
     async def _project_without_poison(self, batch: JudgedBatch, error: Exception) -> None:
-        reason = _internal(error)
+        reason = internal(error)
         log.error("batch %d: %s; what causes it goes to quarantine", batch.sequence, reason)
         stored = await self._journal.get(batch.sequence)
         assert stored is not None
@@ -246,29 +224,6 @@ class Projector:
         ]
 
 
-def _whole(batch: JournalBatch, reason: str) -> JudgedBatch:
-    return JudgedBatch(
-        batch.sequence,
-        batch.received_at,
-        batch.peer,
-        batch.label,
-        batch.digest,
-        len(batch.body),
-        0,
-        [],
-        [],
-        Quarantined(0, batch.body, reason, 0),
-    )
-
-
-def _why_malformed(body: bytes) -> str:
-    try:
-        check_array(body)
-    except NotAnArray as error:
-        return str(error)
-    return "the body was no array to the hooklab that received it"
-
-
 def _without(batch: JudgedBatch, bad: Sequence[Judged], raws: dict[int, bytes], reason: str) -> JudgedBatch:
     away = {one.index for one in bad}
     return msgspec.structs.replace(
@@ -284,10 +239,3 @@ def _without(batch: JudgedBatch, bad: Sequence[Judged], raws: dict[int, bytes], 
 def _is_of_the_file(error: BaseException) -> bool:
     """Whether an error is the disk's or the file's, so that no batch is to blame."""
     return is_io(error) or is_damaged(error) or isinstance(error, JournalUnavailable)
-
-
-def _internal(error: BaseException) -> str:
-    """Why, without a word of the data: an error's text may hold a phone number."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"internal: {type(error).__name__}{where}"

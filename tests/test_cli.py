@@ -143,11 +143,13 @@ MESSAGES: Final = {
         ["final"],
     ),
 }
+LOOKS: Final = "this looks like {}; this URL takes Arpoone's SMS delivery reports, as an array ({})"
+NO_ARRAY: Final = "the body is JSON, but an object and not an array"
 QUARANTINE: Final = [
     # batch, index, reason
-    (20, None, "the body is JSON, but an object and not an array"),
-    (19, None, "the body is JSON, but an object and not an array"),
-    (18, None, "the body is not JSON"),
+    (20, None, LOOKS.format("the request with which an SMS is sent", NO_ARRAY)),
+    (19, None, LOOKS.format("a delivery report that is not in an array", NO_ARRAY)),
+    (18, None, LOOKS.format("a form, and not JSON", "the body is not JSON")),
     (17, 1, "the element is not valid JSON (a lone surrogate, a control character, or NaN)"),
     (16, 2, "MessageId is not a UUID: 'SMS-000042'"),
 ]

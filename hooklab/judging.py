@@ -1,0 +1,79 @@
+"""What a batch of the journal means, element by element: understood, or in quarantine and why. Pure."""
+
+import traceback
+from datetime import tzinfo
+from pathlib import Path
+
+from hooklab.journal.base import JournalBatch
+from hooklab.store.fold import Judged, JudgedBatch, Quarantined
+from hooklab.strangers import explained, name_of_body, name_of_element
+from hooklab.times import parse_reported
+from hooklab.wire import Elements, Misfit, NotAnArray, check_array
+
+
+def judge_element(elements: Elements, index: int, assumed: tzinfo) -> Judged | Quarantined:
+    """One element of an array; `assumed` is the zone of a reported time that names none."""
+    try:
+        element = elements[index]
+        if isinstance(element, Misfit):
+            return Quarantined(index, element.raw, explained(element.reason, name_of_element(element.raw)))
+        reported = element.reported_at
+        return Judged(index, element, None if reported is None else parse_reported(reported, assumed))
+    except Exception as error:
+        return Quarantined(index, elements.raws[index], internal(error))
+
+
+def remainder(elements: Elements) -> Quarantined | None:
+    """The elements beyond the limit, which are not judged, as one thing."""
+    if elements.rest is None:
+        return None
+    beyond = elements.count - len(elements)
+    reason = f"{beyond} elements beyond the first {len(elements)} of one array were not read"
+    return Quarantined(len(elements), elements.rest, reason, beyond)
+
+
+def batch_of(batch: JournalBatch, count: int, judged: list[Judged], quarantined: list[Quarantined]) -> JudgedBatch:
+    """A batch whose body is an array of `count` elements."""
+    return JudgedBatch(
+        batch.sequence,
+        batch.received_at,
+        batch.peer,
+        batch.label,
+        batch.digest,
+        len(batch.body),
+        count,
+        judged,
+        quarantined,
+    )
+
+
+def whole(batch: JournalBatch, reason: str) -> JudgedBatch:
+    """A batch whose body could not be understood at all."""
+    return JudgedBatch(
+        batch.sequence,
+        batch.received_at,
+        batch.peer,
+        batch.label,
+        batch.digest,
+        len(batch.body),
+        0,
+        [],
+        [],
+        Quarantined(0, batch.body, reason, 0),
+    )
+
+
+def why_malformed(body: bytes) -> str | None:
+    """Why a body is no array of reports, in words, with what it looks like; None if it is an array."""
+    try:
+        check_array(body)
+    except NotAnArray as error:
+        return explained(str(error), name_of_body(body))
+    return None
+
+
+def internal(error: BaseException) -> str:
+    """Why, without a word of the data: an error's text may hold a phone number."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"internal: {type(error).__name__}{where}"
