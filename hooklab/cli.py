@@ -121,13 +121,16 @@ def _build_parser() -> argparse.ArgumentParser:
 
     quarantine = add("quarantine", "what could not be understood", "quarantine", "list_rows")
     _add_list(quarantine)
-    actions = quarantine.add_subparsers(metavar="list|show", parser_class=_Parser)
+    actions = quarantine.add_subparsers(metavar="list|show|retry", parser_class=_Parser)
     rows = actions.add_parser("list", help="what is in quarantine, newest first")
     rows.set_defaults(command=("quarantine", "list_rows"))
     one = actions.add_parser("show", help="the raw bytes of one row")
     one.add_argument("row", metavar="ID", type=_positive)
     one.set_defaults(command=("quarantine", "show"))
-    for action in (rows, one):
+    again = actions.add_parser("retry", help="put all of it through today's rules again, after an upgrade")
+    again.set_defaults(command=("quarantine", "retry"))
+    _add_json(again, suppress=True)
+    for action in (rows, one, again):
         _add_common(action)
     _add_list(rows, suppress=True)
 

@@ -4,7 +4,8 @@ import traceback
 from datetime import tzinfo
 from pathlib import Path
 
-from hooklab.journal.base import JournalBatch
+from hooklab.database import is_damaged, is_io
+from hooklab.journal.base import JournalBatch, JournalUnavailable
 from hooklab.store.fold import Judged, JudgedBatch, Quarantined
 from hooklab.strangers import explained, name_of_body, name_of_element
 from hooklab.times import parse_reported
@@ -70,6 +71,11 @@ def why_malformed(body: bytes) -> str | None:
     except NotAnArray as error:
         return explained(str(error), name_of_body(body))
     return None
+
+
+def is_of_the_file(error: BaseException) -> bool:
+    """Whether an error is the disk's or the file's, so that no batch is to blame."""
+    return is_io(error) or is_damaged(error) or isinstance(error, JournalUnavailable)
 
 
 def internal(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -236,8 +236,8 @@ async def ask_service(folder: Folder) -> ServiceStatus | None:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, folder: Folder) -> None:
-        super().__init__("localhost", timeout=2.0)
+    def __init__(self, folder: Folder, timeout: float | None = 2.0) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._folder = folder
 
     def connect(self) -> None:
@@ -255,5 +255,26 @@ def _ask(folder: Folder) -> ServiceStatus | None:
         return msgspec.convert(answer["service"], ServiceStatus, strict=False)
     except (OSError, http.client.HTTPException, FolderError, msgspec.MsgspecError, KeyError, TypeError):
         return None
+    finally:
+        connection.close()
+
+
+def order_service(folder: Folder, path: str) -> tuple[int, Any] | None:
+    """Has the service of a data folder carry out a `POST`; gives code and JSON of its answer, None without a service.
+
+    Raises:
+        MonitorError: it does not answer, or with something else.
+    """
+    connection = _UnixConnection(folder, timeout=None)
+    try:
+        connection.connect()
+    except (OSError, FolderError):
+        return None
+    try:
+        connection.request("POST", path)
+        answer = connection.getresponse()
+        return answer.status, msgspec.json.decode(answer.read())
+    except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
+        raise MonitorError(f"the service of {folder.path} does not answer: {error}") from error
     finally:
         connection.close()

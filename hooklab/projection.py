@@ -12,6 +12,7 @@ from msgspec.structs import asdict
 
 from hooklab.config import Settings
 from hooklab.database import is_damaged, is_io
+from hooklab.healing import Healer, Retried
 from hooklab.journal.base import Journal, JournalError
 from hooklab.projector import Projector
 from hooklab.store.base import StoreError
@@ -37,6 +38,10 @@ class InForce(Struct, frozen=True):
     def projector(self, journal: Journal, store: SqliteStore) -> Projector:
         """A projector by these settings."""
         return Projector(journal, store, assumed=zone(self.assume_timezone), max_elements=self.max_elements)
+
+    def healer(self, journal: Journal, store: SqliteStore) -> Healer:
+        """A healer by these settings."""
+        return Healer(journal, store, assumed=zone(self.assume_timezone), max_elements=self.max_elements)
 
     def as_kept(self) -> dict[str, str]:
         """As the store keeps them."""
@@ -123,6 +128,10 @@ class Projection:
             else:
                 self._projector = self._force.projector(self._journal, self._store)
                 return
+
+    async def retry_quarantine(self) -> Retried:
+        """Puts what is in quarantine through today's rules; errors are those of `Healer.retry`."""
+        return await self._force.healer(self._journal, self._store).retry()
 
     def finish(self, seconds: float) -> None:
         """Lets `run` end: when all is projected, or after `seconds`."""

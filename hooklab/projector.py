@@ -13,9 +13,9 @@ from typing import Final
 
 import msgspec
 
-from hooklab.database import is_damaged, is_io
+from hooklab.database import is_io
 from hooklab.journal.base import Journal, JournalBatch, JournalUnavailable
-from hooklab.judging import batch_of, internal, judge_element, remainder, whole, why_malformed
+from hooklab.judging import batch_of, internal, is_of_the_file, judge_element, remainder, whole, why_malformed
 from hooklab.store.base import Store
 from hooklab.store.fold import Judged, JudgedBatch, Quarantined
 from hooklab.wire import Elements, NotAnArray
@@ -166,7 +166,7 @@ class Projector:
         try:
             await self._store.project(batches)
         except Exception as error:
-            if _is_of_the_file(error):
+            if is_of_the_file(error):
                 raise
             if len(batches) > 1:
                 half = len(batches) // 2
@@ -189,7 +189,7 @@ class Projector:
             try:
                 await self._store.project([_without(batch, bad, raws, reason)])
             except Exception as again:
-                if _is_of_the_file(again):
+                if is_of_the_file(again):
                     raise
             else:
                 return
@@ -201,7 +201,7 @@ class Projector:
         try:
             await self._store.project([batch], keep=False)
         except Exception as error:
-            if _is_of_the_file(error):
+            if is_of_the_file(error):
                 raise
             return True
         return False
@@ -234,8 +234,3 @@ def _without(batch: JudgedBatch, bad: Sequence[Judged], raws: dict[int, bytes], 
             key=lambda one: one.index,
         ),
     )
-
-
-def _is_of_the_file(error: BaseException) -> bool:
-    """Whether an error is the disk's or the file's, so that no batch is to blame."""
-    return is_io(error) or is_damaged(error) or isinstance(error, JournalUnavailable)

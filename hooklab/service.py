@@ -59,6 +59,7 @@ class Service:
         self.local_url = hook_url(replace(settings, public_url=None), token, listener.getsockname()[:2])
         self.started_at = clock()
         self.journal: SqliteJournal
+        self.projection: Projection
         self.projecting: asyncio.Task[None]
 
     def status(self) -> ServiceStatus:
@@ -146,7 +147,7 @@ async def _start(settings: Settings, folder: Folder, clock: Clock, stack: contex
     )
     stack.push_async_callback(_close_in_time, journal)
     service.journal = journal
-    projection = await Projection.open(folder.store, journal, settings)
+    projection = service.projection = await Projection.open(folder.store, journal, settings)
     stack.push_async_callback(_close_in_time, projection)
     service.projecting = asyncio.create_task(projection.run(), name="projector")
     stack.push_async_callback(_end_projecting, projection, service.projecting)
@@ -166,7 +167,9 @@ async def _open_doors(service: Service, receiver: Receiver, clock: Clock, stack:
     async def counters() -> Counters:
         return (await monitor.snapshot()).counters
 
-    admin = _server(create_admin_app(service.status, counters), "httptools", settings)
+    admin = _server(
+        create_admin_app(service.status, counters, service.projection.retry_quarantine), "httptools", settings
+    )
     await _startup(admin, bind_private_socket(service.folder))
     stack.callback(service.folder.socket.unlink, missing_ok=True)
     stack.push_async_callback(admin.shutdown)

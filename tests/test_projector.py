@@ -88,7 +88,7 @@ async def test_a_stop_between_any_two_statements_counts_nothing_twice(
     whole = rows_of(tmp_path / "whole.db")
     statements = 0
     abort_at = 0
-    fetch = SqliteStore._fetch
+    fetch = SqliteStore.fetch
     slices = put_rows
 
     def count() -> None:
@@ -107,7 +107,7 @@ async def test_a_stop_between_any_two_statements_counts_nothing_twice(
         await slices(*arguments)
         count()
 
-    monkeypatch.setattr(SqliteStore, "_fetch", fetch_or_abort)
+    monkeypatch.setattr(SqliteStore, "fetch", fetch_or_abort)
     monkeypatch.setattr(store_module, "put_rows", put_or_abort)
     path = tmp_path / "aborted.db"
     done = False
@@ -124,8 +124,8 @@ async def test_a_stop_between_any_two_statements_counts_nothing_twice(
             done = await _project_plainly(journal, store)
         except KeyError:
             aborts += 1
-            if store._connection.in_transaction:
-                await store._connection.rollback()
+            if store.connection.in_transaction:
+                await store.connection.rollback()
         finally:
             await store.close()
     assert aborts > 60

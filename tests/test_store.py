@@ -457,7 +457,7 @@ class TestSqliteStore(StoreContract):
             "SELECT count(*) FROM messages WHERE rank < 0 AND new_at < 5",
             "SELECT message, digest, arrival FROM reports WHERE message = 1",
         ):
-            plan = await bench.store._fetch(f"EXPLAIN QUERY PLAN {sql}")
+            plan = await bench.store.fetch(f"EXPLAIN QUERY PLAN {sql}")
             details = [row[3] for row in plan]
             scanned = {one.split()[1] for one in details if one.startswith("SCAN")}
             assert not scanned & {"messages", "reports", "bodies"}, (sql, details)

@@ -1,10 +1,22 @@
-"""`quarantine list` and `quarantine show`."""
+"""`quarantine list`, `show` and `retry`."""
 
 import argparse
+import asyncio
+import sqlite3
 import sys
+
+import msgspec
 
 from hooklab.commands.common import CommandError, print_json, print_line, print_table, read
 from hooklab.config import Settings
+from hooklab.database import DatabaseError
+from hooklab.files import Folder, FolderLock
+from hooklab.healing import Retried
+from hooklab.journal.base import JournalError
+from hooklab.journal.sqlite import JournalLimits, SqliteJournal
+from hooklab.monitor import order_service
+from hooklab.projection import Projection
+from hooklab.store.base import StoreError
 
 _KEYS = ("id", "batch", "index", "reason", "count")
 
@@ -33,3 +45,42 @@ def show(given: argparse.Namespace, settings: Settings) -> int:
         raise CommandError(f"nothing in quarantine has the id {given.row}; see: hooklab quarantine list")
     sys.stdout.buffer.write(found.raw)
     return 0
+
+
+def retry(given: argparse.Namespace, settings: Settings) -> int:
+    """Everything once more through today's rules: by the running service, or here where none runs."""
+    folder = Folder(settings.data_dir)
+    folder.require()
+    answer = order_service(folder, "/quarantine/retry")
+    if answer is None:
+        done = _retry_here(folder, settings)
+    elif answer[0] == 200:
+        done = msgspec.convert(answer[1], Retried)
+    else:
+        raise CommandError(f"the service could not do it: {answer[1].get('problem', answer[0])}")
+    if given.json:
+        print_json(done)
+    elif not done.tried:
+        print_line("nothing is in quarantine")
+    else:
+        print_line(f"{done.healed:,} of {done.tried:,} understood now, {done.left:,} stay in quarantine")
+    return 0
+
+
+def _retry_here(folder: Folder, settings: Settings) -> Retried:
+    async def retrying() -> Retried:
+        journal = await SqliteJournal.open(folder.journal, JournalLimits())
+        try:
+            projection = await Projection.open(folder.store, journal, settings)
+            try:
+                return await projection.retry_quarantine()
+            finally:
+                await projection.close()
+        finally:
+            await journal.close()
+
+    try:
+        with FolderLock(folder):
+            return asyncio.run(retrying())
+    except (DatabaseError, JournalError, StoreError, sqlite3.Error, OSError) as error:
+        raise CommandError(f"the quarantine cannot be retried: {error}") from error

@@ -4,13 +4,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Response, get
+from litestar import Litestar, Response, get, post
+from msgspec import Struct
 
 from hooklab.metrics import Counters, ServiceStatus, with_service
 
 
-def create_admin_app(status: Callable[[], ServiceStatus], counters: Callable[[], Awaitable[Counters]]) -> Litestar:
-    """`/health` (the process lives), `/ready` (batches can be committed), `/status` (counters and service)."""
+def create_admin_app(
+    status: Callable[[], ServiceStatus],
+    counters: Callable[[], Awaitable[Counters]],
+    retry_quarantine: Callable[[], Awaitable[Struct]],
+) -> Litestar:
+    """`/health` (the process lives), `/ready` (batches can be committed), `/status` (counters and service), and
+    `POST /quarantine/retry`, which answers when that is done.
+    """
 
     @get("/health", sync_to_thread=False)
     def health() -> dict[str, str]:
@@ -31,4 +38,11 @@ def create_admin_app(status: Callable[[], ServiceStatus], counters: Callable[[],
             return Response({"problem": str(error), "service": now}, status_code=503)
         return Response({**msgspec.structs.asdict(held), "service": now})
 
-    return Litestar([health, ready, status_page], openapi_config=None, logging_config=None, debug=False)
+    @post("/quarantine/retry", status_code=200)
+    async def retry() -> Response[Any]:
+        try:
+            return Response(await retry_quarantine())
+        except Exception as error:
+            return Response({"problem": str(error)}, status_code=503)
+
+    return Litestar([health, ready, status_page, retry], openapi_config=None, logging_config=None, debug=False)

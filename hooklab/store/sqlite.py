@@ -1,9 +1,11 @@
 """The store in SQLite, its one writing connection: how it is opened, and how a chunk goes in."""
 
+import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Self
@@ -70,7 +72,9 @@ class SqliteStore:
     def __init__(self, path: Path, connection: aiosqlite.Connection) -> None:
         """Use `open`."""
         self.path = path
-        self._connection = connection
+        self.connection = connection
+        self.alone = asyncio.Lock()
+        """Held around a transaction: whoever writes shares this one connection."""
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -84,18 +88,18 @@ class SqliteStore:
 
     async def checkpoint(self) -> int:
         """See `Store.checkpoint`."""
-        [(sequence,)] = await self._fetch("SELECT checkpoint FROM totals")
+        [(sequence,)] = await self.fetch("SELECT checkpoint FROM totals")
         return int(sequence)
 
     async def settings(self) -> dict[str, str]:
         """See `Store.settings`."""
-        return dict(await self._fetch("SELECT name, value FROM settings"))
+        return dict(await self.fetch("SELECT name, value FROM settings"))
 
     async def keep_settings(self, **values: str) -> None:
         """Writes settings by name, so that every command uses those in force."""
         rows = list(values.items())
         await put_rows(
-            self._connection,
+            self.connection,
             "INSERT INTO settings (name, value)",
             rows,
             "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -103,14 +107,19 @@ class SqliteStore:
 
     async def project(self, batches: Sequence[JudgedBatch], *, keep: bool = True) -> None:
         """See `Store.project`."""
-        await self._fetch("BEGIN IMMEDIATE")
+        async with self.alone, self.transaction(keep=keep):
+            await self._write(fold(batches, await self._held(batches)))
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, *, keep: bool = True) -> AsyncIterator[None]:
+        """Takes back what was written if the block raises, or if it is not to be kept."""
+        await self.fetch("BEGIN IMMEDIATE")
         try:
-            changes = fold(batches, await self._held(batches))
-            await self._write(changes)
-            await self._fetch("COMMIT" if keep else "ROLLBACK")
+            yield
+            await self.fetch("COMMIT" if keep else "ROLLBACK")
         except BaseException:
-            if self._connection.in_transaction:
-                await self._fetch("ROLLBACK")
+            if self.connection.in_transaction:
+                await self.fetch("ROLLBACK")
             raise
 
     async def settle_on_disk(self) -> None:
@@ -119,23 +128,23 @@ class SqliteStore:
         Raises:
             sqlite3.OperationalError: it could not be written; closing alone would not say so.
         """
-        await checkpoint(self._connection, "TRUNCATE")
+        await checkpoint(self.connection, "TRUNCATE")
         fsync(self.path)
 
     async def close(self) -> None:
         """Closes the connection."""
-        await self._connection.close()
+        await self.connection.close()
 
     async def _held(self, batches: Sequence[JudgedBatch]) -> Held:
         bodies = await fetch_for(
-            self._connection,
+            self.connection,
             "SELECT digest, first, times FROM bodies WHERE digest IN (",
             [(digest,) for digest in {batch.digest: None for batch in batches}],
             ")",
         )
         wanted = {one.report.message_id: None for batch in batches for one in batch.judged}
         rows = await fetch_for(
-            self._connection,
+            self.connection,
             f"SELECT {_MESSAGE} FROM messages WHERE message_id IN (",
             [(message_id,) for message_id in wanted],
             ")",
@@ -148,13 +157,13 @@ class SqliteStore:
             if one.report.message_id in messages
         }
         reports = await fetch_for(
-            self._connection,
+            self.connection,
             # CROSS JOIN: the values first, each looked up; SQLite would scan for `(a, b) IN (VALUES …)`.
             "SELECT message, digest FROM (",
             list(keys),
             ") AS v CROSS JOIN reports ON message = v.column1 AND digest = v.column2",
         )
-        [(last,)] = await self._fetch("SELECT coalesce(max(id), 0) FROM messages")
+        [(last,)] = await self.fetch("SELECT coalesce(max(id), 0) FROM messages")
         return Held(
             bodies={digest: (first, times) for digest, first, times in bodies},
             messages=messages,
@@ -163,12 +172,8 @@ class SqliteStore:
         )
 
     async def _write(self, changes: Changes) -> None:
-        put, connection = put_rows, self._connection
-        await put(
-            connection,
-            f"INSERT INTO messages ({_MESSAGE})",
-            [_message_row(message) for message in changes.new_messages],
-        )
+        put, connection = put_rows, self.connection
+        await self.put_messages(changes.new_messages)
         await put(
             connection,
             _UPDATE_MESSAGES,
@@ -190,20 +195,30 @@ class SqliteStore:
             [(row_id, *row) for row_id, row in changes.quarantine.items()],
             "ON CONFLICT (id) DO UPDATE SET count = count + excluded.count",
         )
-        await put(
-            connection,
+        await self.add_up(changes.minutes, changes.totals)
+        await self.fetch("UPDATE totals SET checkpoint = ?", (changes.checkpoint,))
+
+    async def put_messages(self, messages: Sequence[HeldMessage]) -> None:
+        """Inserts whole rows of messages."""
+        rows = [_message_row(message) for message in messages]
+        await put_rows(self.connection, f"INSERT INTO messages ({_MESSAGE})", rows)
+
+    async def add_up(self, minutes: Mapping[int, Sequence[int]], totals: Mapping[str, int]) -> None:
+        """Adds to the counters of minutes and to the totals."""
+        await put_rows(
+            self.connection,
             "INSERT INTO minutes",
-            [(minute, *added) for minute, added in changes.minutes.items()],
+            [(minute, *added) for minute, added in minutes.items()],
             "ON CONFLICT (minute) DO UPDATE SET "
             + ", ".join(f"{name} = {name} + excluded.{name}" for name in _MINUTES),
         )
-        await self._fetch(
-            "UPDATE totals SET checkpoint = ?, " + ", ".join(f"{name} = {name} + ?" for name in TOTALS),
-            [changes.checkpoint, *(changes.totals[name] for name in TOTALS)],
+        await self.fetch(
+            "UPDATE totals SET " + ", ".join(f"{name} = {name} + ?" for name in TOTALS),
+            [totals[name] for name in TOTALS],
         )
 
-    async def _fetch(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        return list(await self._connection.execute_fetchall(sql, values))
+    async def fetch(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        return list(await self.connection.execute_fetchall(sql, values))
 
 
 def _held_message(row: Any) -> HeldMessage:
