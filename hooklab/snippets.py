@@ -7,7 +7,7 @@ from typing import Final
 STATES: Final = ("delivered", "not_delivered", "pending")
 
 SAMPLE_REPORT: Final = {
-    "Msisdn": "351913462111",
+    "Msisdn": "351900000123",
     "Status": "DELIVERED",
     "MessageId": "0f8fad5b-d9cb-469f-a165-70867728950e",
     "OrganizationId": "7c9e6679-7425-40de-944b-e07fc1f90ae7",

@@ -64,6 +64,17 @@ def mask_number(value: str | None) -> str:
     return MASK + shown[-2:] if len(shown) > 4 else MASK
 
 
+_NUMBER = re.compile(
+    r"""((?i:"(?:msisdn|from|to)"\s*:\s*"?|\b(?:msisdn|from|to)=))([+\d][\d ().-]{3,62})(?=["&,\s}\]]|$)"""
+)
+"""A phone number in a JSON body or a form, by the names that carry one in what is posted here."""
+
+
+def mask_numbers(body: str) -> str:
+    """A body with its phone numbers masked, wherever a field of a usual name holds one; all else stays as it is."""
+    return _NUMBER.sub(lambda found: found[1] + mask_number(found[2].strip()), body)
+
+
 def mask_token(url: str) -> str:
     """A hook URL with its token hidden: ``http://host/hooks/••••``, a label kept."""
     return re.sub(r"(/hooks/)[^/?#\s]+", r"\1" + "\u2022" * 4, url)

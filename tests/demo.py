@@ -46,7 +46,7 @@ _TRIES: Final = 15
 
 _WELCOME: Final = """\
 This is a demo of hooklab: the reports are made up, and nothing is kept.
-`q` leaves. The screen opens in a moment ..."""
+`q` and then `s` leaves. The screen opens in a moment ..."""
 _FAREWELL: Final = "The demo is over and has left nothing behind. `make run` starts hooklab for your own reports."
 _NO_TERMINAL: Final = "the demo needs a terminal, in its foreground; without one use: hooklab serve, hooklab send"
 _RESET: Final = b"\x1b[?1049l\x1b[?25h\x1b[?1000;1003;1004;1006;1015;2004;2048l\x1b[<u\x1b[0m"

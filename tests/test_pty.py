@@ -53,6 +53,7 @@ def test_shows_what_comes_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> N
         assert shown.ends_with() == 0
         assert shown.mode_is_restored()
         until(lambda: b"\x1b[?1049l" in shown.received, "the alternate screen is not left")
+        assert "failed" not in (tmp_path / "data" / "hooklab.log").read_text()
 
 
 def test_closing_the_screen_leaves_the_service(tmp_path: Path) -> None:
@@ -213,7 +214,22 @@ def test_attach_follows_a_service_that_restarts(tmp_path: Path) -> None:
                 shown.keys("q")
                 assert shown.ends_with() == 0
                 assert shown.mode_is_restored()
+                until(lambda: b"\x1b[?1049l" in shown.received, "the alternate screen is not left")
+                assert b"failed" not in shown.received
                 assert again.post(body_of(pair()))[0] == 200
+
+
+def test_attach_whose_screen_fails_says_so_in_one_line(tmp_path: Path) -> None:
+    """The terminal is restored, one line names the fault without a traceback, exit 1; the service goes on."""
+    folder = tmp_path / "data"
+    with RunningService(folder) as service:
+        service.post(body_of(pair()))
+        with Terminal([sys.executable, "-c", _FAULT, "attach", "--data-dir", folder], 120, 36) as shown:
+            shown.wait_for("the screen failed: ZeroDivisionError")
+            assert shown.ends_with() == 1
+            assert shown.mode_is_restored()
+            assert b"Traceback" not in shown.received
+        assert service.post(body_of(pair()))[0] == 200
 
 
 def test_attach_without_a_terminal_says_what_to_use(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooklab.text import MASK, clean, clean_lines, mask_number, mask_token
+from hooklab.text import MASK, clean, clean_lines, mask_number, mask_numbers, mask_token
 
 BAD_CATEGORIES: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 INVISIBLE: Final = frozenset(
@@ -210,3 +210,19 @@ def test_no_token_gets_through(token: str) -> None:
     """No token that can be one is seen, and not its length either."""
     url = f"https://hooks.example.com/hooks/{token}/delivered"
     assert mask_token(url) == "https://hooks.example.com/hooks/••••/delivered"
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ('[{"Msisdn": "351900000123"}]', '[{"Msisdn": "3519····0123"}]'),
+        ('{"msisdn":351900000123,"to":"+44 7700 900123"}', '{"msisdn":3519····0123,"to":"+44 ····0123"}'),
+        ("Msisdn=351900000123&Status=DELIVERED", "Msisdn=3519····0123&Status=DELIVERED"),
+        ('{"From": "351900000123", "Text": "351900000123"}', '{"From": "3519····0123", "Text": "351900000123"}'),
+        ('{"TotalSegments": 1, "to": null, "from": "Shop"}', '{"TotalSegments": 1, "to": null, "from": "Shop"}'),
+        ("", ""),
+    ],
+)
+def test_numbers_in_bodies_are_masked_by_their_fields(body: str, shown: str) -> None:
+    """Where a field of a usual name holds a phone number; whatever else a body has stays as it came."""
+    assert mask_numbers(body) == shown

@@ -320,6 +320,17 @@ async def test_a_stop_before_the_screen_is_up_ends_it_at_once() -> None:
     assert app.return_value == "stop"
 
 
+@pytest.mark.parametrize("size", [(40, 10), (30, 6), (80, 24)])
+async def test_the_question_is_whole_at_any_size(size: tuple[int, int]) -> None:
+    """The question, the three choices and their keys are there; what they mean where there is room."""
+    async with stage(many(3), size, owns_service=True) as on:
+        await on.press("q")
+        text = re.sub(r"\s+", " ", on.text())
+        for said in ("Leave how?", "s stop the service", "d close the screen only", "esc go back"):
+            assert said in text, said
+        assert ("nobody answers the provider" in text) == (size == (80, 24))
+
+
 async def test_the_screen_below_the_question_stays_alive() -> None:
     """New messages appear while the question waits for its answer."""
     async with stage(owns_service=True) as on:

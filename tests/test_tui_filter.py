@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from textual import events
 from tui_fakes import FakeMonitor, message_id, row
 from tui_stage import Stage, many, stage
@@ -165,6 +166,48 @@ async def test_keys_are_text_while_the_box_is_open() -> None:
         assert on.app.is_running
         assert on.app.screen.name == "messages"
         assert "/ q2? m" in on.text()
+
+
+async def test_keys_behind_the_slash_are_text() -> None:
+    """However fast they follow the slash that opens the box, they are typed into it."""
+    async with stage(mixed(), owns_service=True) as on:
+        for key in ("slash", "q", "s", "colon", "m"):
+            on.app.post_message(events.Key(key, {"slash": "/", "colon": ":"}.get(key, key)))
+        for _ in range(5):
+            await on.pilot.pause()
+        assert "/ qs:m" in on.text()
+        assert on.app.screen.name == "messages"
+        await on.press("slash")
+        assert "/ qs:m/" in on.text()
+
+
+async def test_enter_on_a_wrong_filter_stays_in_the_box() -> None:
+    """What is wrong stays said until it is mended or taken back."""
+    async with stage(mixed(), (120, 36)) as on:
+        await typed(on, "state:lost")
+        await on.press("enter")
+        assert "state:lost is not known" in on.text()
+        await on.press(*["backspace"] * 4, *"pending", "enter")
+        assert "/ state:pending" in on.text()
+        assert "is not known" not in on.text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("state:pending", "No message matches."),
+        ("foo:bar", "'foo:bar' was looked for as text"),
+        ("4711", "4711 was looked for in phone numbers; custom:4711 looks in custom payloads"),
+    ],
+)
+async def test_nothing_found_says_what_was_looked_for(text: str, said: str) -> None:
+    """A word that may have been meant otherwise is explained."""
+    monitor = many(5)
+    monitor.lets_through = lambda *_: False
+    async with stage(monitor, (120, 36)) as on:
+        await typed(on, text)
+        await on.press("enter")
+        assert said in on.text()
 
 
 async def test_keys_behind_enter_are_keys_again() -> None:

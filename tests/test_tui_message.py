@@ -4,11 +4,12 @@ import re
 
 import pytest
 from msgspec.structs import replace
-from tui_fakes import FakeClock, FakeMonitor, entry, message_id, row, status
+from tui_fakes import NOW, FakeClock, FakeMonitor, entry, message_id, row, status
 from tui_stage import Stage, many, stage, story
 
 from hooklab.monitor import MonitorError
 from hooklab.store.base import MessageDetail
+from hooklab.times import SECOND
 from hooklab.tui.screens.messages import MessagesScreen
 from hooklab.tui.screens.timeline import TimelineScreen
 
@@ -88,6 +89,24 @@ async def test_the_timeline_scrolls_and_reveals() -> None:
         assert "? novel" in on.text()
         await on.press("g")
         assert f"message {message_id(3)}" in on.text()
+
+
+async def test_a_pending_message_says_how_long_it_waits() -> None:
+    """Since when it is known, and since when nothing new came; a final one does not wait."""
+    monitor = many(2)
+    waits = replace(monitor.rows[0], state="PENDING", cursor=9, first_received_at=NOW - 7200 * SECOND)
+    monitor.rows[0] = waits
+    monitor.details[waits.message_id] = MessageDetail(
+        message=waits, timeline=[entry("pending", 1), entry("retry", 9)]
+    )
+    monitor.details[message_id(2)] = MessageDetail(message=monitor.rows[1], timeline=[entry("final", 1)])
+    async with stage(monitor, (100, 30)) as on:
+        await on.press("enter")
+        assert re.search(r"waiting +for 2 h; nothing new for 59 min", on.text())
+        await on.tick(seconds=120)
+        assert re.search(r"waiting +for 2 h; nothing new for 61 min", on.text())
+        await on.press("escape", "j", "enter")
+        assert "waiting" not in on.text()
 
 
 async def test_a_message_that_is_gone_says_so() -> None:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from textual.binding import Binding
 from textual.command import CommandPalette
-from tui_fakes import FakeMonitor, batch, message_id, quarantined, row, status
+from tui_fakes import URL, FakeMonitor, batch, message_id, quarantined, row, status
 from tui_stage import Stage, many, stage, story
 
 from hooklab.store.base import Condition, ElementFate, MessageRow
@@ -20,6 +20,7 @@ from hooklab.tui.screens.messages import MessagesScreen
 from hooklab.tui.screens.problems import ProblemsScreen
 from hooklab.tui.screens.quarantine import QuarantineScreen
 from hooklab.tui.screens.quarantined import QuarantinedScreen
+from hooklab.tui.screens.setup import SetupScreen
 from hooklab.tui.screens.timeline import TimelineScreen
 from hooklab.tui.widgets.filter_box import FilterBox
 from hooklab.tui.widgets.row_list import RowList
@@ -147,13 +148,32 @@ async def test_a_batch_shows_all_that_came() -> None:
         ):
             assert said in text, said
         assert re.search(r"label +delivered", text)
-        assert re.search(r"0 +new +… pending +" + message_id(2), text)
+        assert "names another state than 1 of the reports" in text
+        assert re.search(r"0 +new +… pending +⚑ " + message_id(2), text)
+        assert re.search(r"1 +new +✔ delivered +" + message_id(2), text)
         assert '"Status": "PENDING"' in text
         await on.press("r")
         assert "body, as it came" in on.text()
         assert '[{"Status":"PENDING"},{"Status":"DELIVERED"}]' in on.text()
         await on.press("r")
         assert '"Status": "PENDING"' in on.text()
+
+
+async def test_numbers_in_bodies_are_masked_until_m_reveals_them() -> None:
+    """In a batch's body and in quarantine, indented and as it came."""
+    monitor = full()
+    body = b'[{"Msisdn":"351900000123","Status":"PENDING","CustomPayload":"351900000999"}]'
+    monitor.hold(batch(9, body=body), quarantined(10, 0, raw=body[1:-1]))
+    async with stage(monitor, (120, 50)) as on:
+        for keys in (("2", "enter"), ("4", "enter")):
+            await on.press(*keys)
+            for _ in range(2):
+                assert "3519····0123" in on.text()
+                assert "351900000123" not in on.text()
+                await on.press("r")
+            await on.press("m")
+            assert "351900000123" in on.text()
+            await on.press("m", "escape")
 
 
 async def test_elements_lead_to_their_messages_and_reasons() -> None:
@@ -312,7 +332,17 @@ async def test_y_copies_and_shows_what_it_copied(keys: tuple[str, ...]) -> None:
 
 
 def bindings() -> Iterator[Binding]:
-    classes = [MonitorApp, *SCREENS, TimelineScreen, BatchScreen, QuarantinedScreen, RowList, ScrollLines, FilterBox]
+    classes = [
+        MonitorApp,
+        *SCREENS,
+        SetupScreen,
+        TimelineScreen,
+        BatchScreen,
+        QuarantinedScreen,
+        RowList,
+        ScrollLines,
+        FilterBox,
+    ]
     for one in {base for each in classes for base in each.__mro__ if base.__module__.startswith("hooklab")}:
         for binding in one.__dict__.get("BINDINGS", ()):
             assert isinstance(binding, Binding)
@@ -336,6 +366,23 @@ async def test_the_help_shows_the_table() -> None:
             assert f"{key.shown} {key.does}" in seen, key
 
 
+async def test_u_shows_the_hook_url_at_any_time() -> None:
+    """The URL in clear, the curl line and the JSON, and keys that copy them; Esc goes back."""
+    written: list[str] = []
+    async with stage(full(), (120, 36)) as on:
+        assert URL not in on.text()
+        await on.press("2", "u")
+        assert URL in on.text()
+        assert "smsWebhooks" in on.text()
+        assert on.app._driver is not None
+        on.app._driver.write = written.append  # type: ignore[method-assign, assignment]
+        await on.press("y", "Y")
+        assert "copied, if your terminal allows it" in on.text()
+        assert len([one for one in written if one.startswith("\x1b]52;c;")]) == 2
+        await on.press("escape")
+        assert isinstance(on.app.screen, BatchesScreen)
+
+
 @pytest.mark.parametrize("key", ["ctrl+p", "colon"])
 async def test_the_palette_finds_by_name(key: str) -> None:
     """What is typed finds a command, and Enter does it."""
@@ -357,7 +404,7 @@ async def test_every_command_of_the_palette_works() -> None:
         assert not {"Screenshot", "Theme", "Maximize"} & set(names)
         for start in "1234":
             for name in names:
-                if name == "Leave":
+                if name == "Quit":
                     continue
                 await on.press("escape", "escape", start)
                 (command,) = [one for one in on.app.get_system_commands(on.app.screen) if one.title == name]

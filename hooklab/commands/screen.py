@@ -11,11 +11,11 @@ import sys
 from hooklab.commands.common import CommandError, clock
 from hooklab.config import Settings
 from hooklab.database import DatabaseError, require_ours
-from hooklab.files import Folder
+from hooklab.files import Folder, FolderError, read_token
 from hooklab.journal.sqlite import JOURNAL
 from hooklab.metrics import ServiceStatus
 from hooklab.monitor import FolderMonitor, ask_service
-from hooklab.service import Service, ServiceThread
+from hooklab.service import Service, ServiceThread, hook_url
 from hooklab.tui.app import MonitorApp
 from hooklab.tui.driver import SteadyDriver, log_faults
 from hooklab.tui.terminal import HANGUP, STOP, Leaving, handle_signals
@@ -78,12 +78,23 @@ def attach(given: argparse.Namespace, settings: Settings) -> int:
     async def status() -> ServiceStatus | None:
         return await ask_service(folder)
 
-    app = MonitorApp(FolderMonitor(folder, clock, status), clock, hook_url=None, owns_service=False)
+    monitor = FolderMonitor(folder, clock, status)
+    app = MonitorApp(monitor, clock, hook_url=_known_hook_url(folder, settings), owns_service=False)
     handle_signals(app.leaving)
+    # A folder that is only looked at gets no log; what the screen's end has to say is one line.
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
     result = _run(app)
     if result == HANGUP:
         let_go_of_terminal()
-    return 1 if result == "failed" else 0
+    if result == "failed":
+        fault = app._exception
+        if os.environ.get("HOOKLAB_TRACEBACK") and fault is not None:
+            raise fault
+        raise CommandError(
+            f"the screen failed: {type(fault).__name__}; HOOKLAB_TRACEBACK=1 shows where, please report it"
+        )
+    return 0
 
 
 def _require_journal(folder: Folder) -> None:
@@ -95,3 +106,12 @@ def _require_journal(folder: Folder) -> None:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{folder.journal} cannot be read: {error.strerror}") from error
+
+
+def _known_hook_url(folder: Folder, settings: Settings) -> str | None:
+    """The hook URL that a service would have here; None where its token cannot be read. Nothing is made."""
+    try:
+        token = settings.token or read_token(settings.token_file or folder.token)
+    except FolderError:
+        return None
+    return None if token is None else hook_url(settings, token, settings.host_and_port())

@@ -25,6 +25,7 @@ from hooklab.tui.screens.messages import MessagesScreen
 from hooklab.tui.screens.problems import ProblemsScreen
 from hooklab.tui.screens.quarantine import QuarantineScreen
 from hooklab.tui.screens.quarantined import QuarantinedScreen
+from hooklab.tui.screens.setup import SetupScreen
 from hooklab.tui.screens.timeline import TimelineScreen
 from hooklab.tui.targets import Target, ToBatch, ToMessage, ToMessages, ToQuarantined, ToScreen
 from hooklab.tui.terminal import Leaving
@@ -68,6 +69,7 @@ class MonitorApp(App[str | None]):
         Binding("question_mark", "help", show=False),
         Binding("m", "reveal", show=False),
         Binding("y", "copy", show=False),
+        Binding("u", "setup", show=False),
         Binding("colon", "command_palette", show=False),
         Binding("ctrl+p", "command_palette", show=False),
         *(Binding(key, f"go('{name}')", show=False) for key, name in SCREENS),
@@ -243,6 +245,10 @@ class MonitorApp(App[str | None]):
         """Shows the help."""
         self.push_screen(HelpScreen())
 
+    def action_setup(self) -> None:
+        """Shows what the empty start shows: the hook URL in clear, and what to paste."""
+        self.push_screen(SetupScreen(self.view.hook_url))
+
     def action_reveal(self) -> None:
         """Shows phone numbers whole, or masks them again."""
         self._revealed = not self._revealed
@@ -269,7 +275,8 @@ class MonitorApp(App[str | None]):
         yield SystemCommand("Copy the id or number", "key y", self.action_copy)
         yield SystemCommand("Reveal or mask phone numbers", "key m", self.action_reveal)
         yield SystemCommand("Help", "key ?", self.action_help)
-        yield SystemCommand("Leave", "key q", self.action_leave)
+        yield SystemCommand("Hook URL, curl line and snippet", "key u", self.action_setup)
+        yield SystemCommand("Quit", "key q", self.action_leave)
 
     def _filter(self) -> None:
         self.action_go("messages")

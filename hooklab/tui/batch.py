@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 
 import msgspec
+from rich.cells import chop_cells
 
-from hooklab.rules import WHOLE_BODY, pack
+from hooklab.rules import WHOLE_BODY, label_mismatches, pack
 from hooklab.store.base import BatchDetail, BatchRow, ElementFate
-from hooklab.text import clean, clean_lines
+from hooklab.text import clean, clean_lines, mask_numbers
 from hooklab.tui.cells import EMPTY, Line, Piece, fit, line, squeeze
 from hooklab.tui.facts import block, fact, folded, indented, rule
 from hooklab.tui.format import bytes_of, full_stamp, ordinal, state_piece
 from hooklab.tui.targets import Target, ToBatch, ToMessage, ToQuarantined
+from hooklab.wire import STATUSES
 
 _BODY_SHOWN = 512 * 1024
 """Bytes of a body that are drawn: a thousand reports and more. The command line writes all of it."""
@@ -40,7 +42,7 @@ def became_in_short(row: BatchRow) -> list[Piece]:
     return [again, Piece(f", ⚑ {row.quarantined:,} quarantined" if row.quarantined else "", "warn")]
 
 
-def batch_lines(detail: BatchDetail, width: int, *, raw: bool) -> list[Line]:
+def batch_lines(detail: BatchDetail, width: int, *, raw: bool, revealed: bool) -> list[Line]:
     """Facts, headers, elements and body; `raw` shows the body as it came and not as indented JSON."""
     lines = [rule(f"batch {detail.row.batch:,}", width), *folded(_facts(detail, width), width)]
     if detail.elements:
@@ -51,7 +53,7 @@ def batch_lines(detail: BatchDetail, width: int, *, raw: bool) -> list[Line]:
     if detail.body is None:
         return [*lines, EMPTY, line(Piece("   The body is no longer kept.", "quiet"))]
     whole = f"hooklab batch {detail.row.batch} --raw"
-    return [*lines, EMPTY, *body_lines("body", detail.body, width, raw=raw, whole=whole)]
+    return [*lines, EMPTY, *body_lines("body", detail.body, width, raw=raw, revealed=revealed, whole=whole)]
 
 
 def _facts(detail: BatchDetail, width: int) -> Iterator[Line]:
@@ -59,7 +61,9 @@ def _facts(detail: BatchDetail, width: int) -> Iterator[Line]:
     yield fact("received", [Piece(full_stamp(row.received_at))])
     yield from block("from", [clean(row.peer or "an unknown address", 80)], room)
     label = "none" if row.label is None else clean(row.label, 80)
-    yield fact("label", [Piece(label, "quiet" if row.label is None else "")])
+    wrong = sum(_mismatches(row, fate) for fate in detail.elements)
+    said = f"   ⚑ names another state than {wrong:,} of the reports" if wrong else ""
+    yield fact("label", [Piece(label, "quiet" if row.label is None else ""), Piece(said, "warn")])
     took = "" if detail.took_ms is None else f", {detail.took_ms:,} ms to arrive"
     yield fact("body", [Piece(f"{bytes_of(row.bytes)}{took}")])
     yield fact("became", became(row))
@@ -84,19 +88,26 @@ def _element(detail: BatchDetail, fate: ElementFate, width: int) -> Line:
         return _cut(line(index, Piece("⚑ quarantined  ", "warn"), Piece(said), target=target), width)
     mark = Piece(fit({"new": "  new", "retry": "↻ retry", "duplicate": "↻ duplicate"}[fate.became], 15))
     state = state_piece(fate.status or "")
+    flag = Piece("⚑ " if _mismatches(detail.row, fate) else "  ", "warn")
     target = ToMessage(fate.message_id or "")
-    shown = line(
-        index, mark, Piece(fit(state.text, 17), state.role), Piece(fate.message_id or "", "quiet"), target=target
-    )
-    return _cut(shown, width)
+    said_of = Piece(fit(state.text, 15), state.role), flag, Piece(fate.message_id or "", "quiet")
+    return _cut(line(index, mark, *said_of, target=target), width)
 
 
-def body_lines(name: str, body: bytes, width: int, *, raw: bool, whole: str) -> Iterator[Line]:
-    """A body under a title that says how it is shown; `whole` is the command that writes all of it."""
+def _mismatches(row: BatchRow, fate: ElementFate) -> bool:
+    return fate.status in STATUSES and label_mismatches(row.label, STATUSES.index(fate.status))
+
+
+def body_lines(name: str, body: bytes, width: int, *, raw: bool, revealed: bool, whole: str) -> Iterator[Line]:
+    """A body under a title that says how it is shown, its phone numbers masked unless they are `revealed`; `whole`
+    is the command that writes all of it.
+    """
     shown = body if raw else _indented_json(body)
     yield rule(f"{name}, as it came" if shown is body else f"{name}, as indented JSON", width)
-    for text in clean_lines(shown[:_BODY_SHOWN].decode(errors="replace")).split("\n"):
-        for part in indented(text, max(width - 4, 8)):
+    said = shown[:_BODY_SHOWN].decode(errors="replace")
+    for text in clean_lines(said if revealed else mask_numbers(said)).split("\n"):
+        room = max(width - 4, 8)
+        for part in (chop_cells(text, room) or [""]) if shown is body else indented(text, room):
             yield line(f"   {part}")
     if len(shown) > _BODY_SHOWN:
         yield line(Piece(f"   … and {bytes_of(len(shown) - _BODY_SHOWN)} more: {whole} writes all", "quiet"))

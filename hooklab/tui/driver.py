@@ -33,8 +33,9 @@ _AFRESH: Final = b"\x18\x1b[0m"
 def log_faults(app: App[Any], log: logging.Logger) -> None:
     """Sends the traceback of a fault of the screen to the log; Textual would print it over the terminal."""
 
-    def print_nothing() -> None:
-        log.error("the screen failed", exc_info=app._exception)
+    def print_nothing() -> None:  # called at every end, also at a good one
+        if app._exception is not None:
+            log.error("the screen failed", exc_info=app._exception)
 
     app._print_error_renderables = print_nothing  # type: ignore[method-assign]
 

@@ -24,7 +24,12 @@ KEYMAP: Final = (
     Key("y", "copy the id or number, and show it for selecting; on the empty start the curl line", ("y",)),
     Key("Y", "on the empty start: copy the smsWebhooks JSON", ("Y",)),
     Key("r", "a body as it came, or as indented JSON again", ("r",)),
+    Key("u", "the hook URL, the curl line and the smsWebhooks JSON", ("u",)),
     Key("ctrl+p :", "command palette: everything by its name", ("ctrl+p", "colon")),
     Key("?", "this help", ("question_mark",)),
-    Key("q ctrl+c", "leave; where this window runs the service it asks how", ("q", "ctrl+c", "ctrl+q")),
+    Key(
+        "q ctrl+c",
+        "quit; where this window runs the service it asks how; a second ctrl+c stops it",
+        ("q", "ctrl+c", "ctrl+q"),
+    ),
 )

@@ -21,7 +21,7 @@ _BODY = (
 _INTERNAL = "This is a fault of hooklab itself: please report it. The element is kept and can be tried again."
 
 
-def quarantined_lines(detail: QuarantineDetail, width: int, *, raw: bool) -> list[Line]:
+def quarantined_lines(detail: QuarantineDetail, width: int, *, raw: bool, revealed: bool) -> list[Line]:
     """Why it was not understood, where it came from, what that means, and its bytes."""
     what = "a whole body" if detail.row.index is None else f"element {detail.row.index:,}"
     lines = [
@@ -30,7 +30,7 @@ def quarantined_lines(detail: QuarantineDetail, width: int, *, raw: bool) -> lis
     ]
     name = "body" if detail.row.index is None else "element"
     whole = f"hooklab quarantine show {detail.row.id}"
-    return [*lines, EMPTY, *body_lines(name, detail.raw, width, raw=raw, whole=whole)]
+    return [*lines, EMPTY, *body_lines(name, detail.raw, width, raw=raw, revealed=revealed, whole=whole)]
 
 
 def _facts(detail: QuarantineDetail, width: int) -> Iterator[Line]:

@@ -13,6 +13,7 @@ from hooklab.tui.facts import NAMES, block, fact, folded, rule, text_fact
 from hooklab.tui.format import (
     FLAGS,
     NOTHING,
+    duration,
     full_stamp,
     gap,
     kind_piece,
@@ -28,19 +29,23 @@ _FIRST: Final = 100
 _LAST: Final = 400
 
 
-def message_lines(detail: MessageDetail, width: int, *, revealed: bool) -> list[Line]:
+def message_lines(detail: MessageDetail, width: int, *, revealed: bool, now: int) -> list[Line]:
     """All that is known of a message: its facts, then each arrival."""
     lines = [rule(f"message {clean(detail.message.message_id, 64)}", width)]
-    lines += folded(_facts(detail.message, width, revealed=revealed), width)
+    lines += folded(_facts(detail, width, revealed=revealed, now=now), width)
     count = len(detail.timeline)
     lines += [EMPTY, rule(f"{count:,} arrival{'' if count == 1 else 's'}, in order", width)]
     lines += _arrivals(detail, width)
     return lines
 
 
-def _facts(row: MessageRow, width: int, *, revealed: bool) -> Iterator[Line]:
-    room = max(width - NAMES - 4, 8)
+def _facts(detail: MessageDetail, width: int, *, revealed: bool, now: int) -> Iterator[Line]:
+    row, room = detail.message, max(width - NAMES - 4, 8)
     yield fact("state", [state_piece(row.state)])
+    if row.state == "PENDING":
+        heard = max((entry.received_at for entry in detail.timeline if entry.kind == "pending"), default=now)
+        said = f"for {duration(max(now - row.first_received_at, 0))}; nothing new for {duration(max(now - heard, 0))}"
+        yield from block("waiting", [said], room)
     yield from _flags(row, room)
     number = phone(row.msisdn, revealed=revealed)
     hint = "" if revealed or not row.msisdn else "   m shows it"

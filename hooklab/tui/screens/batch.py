@@ -13,7 +13,7 @@ class BatchScreen(BodyScreen[BatchDetail]):
 
     subject = "the batch"
     gone = "This batch is not in the store (yet, or any more)."
-    hints = (("r", "body as it came"), ("y", "copy number"))
+    hints = (("y", "copy number"),)
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -25,8 +25,7 @@ class BatchScreen(BodyScreen[BatchDetail]):
 
     def lines(self, detail: BatchDetail, width: int, view: View) -> list[Line]:
         """See `DetailScreen.lines`."""
-        del view
-        return batch_lines(detail, width, raw=self.raw)
+        return batch_lines(detail, width, raw=self.raw, revealed=view.revealed)
 
     def fact(self) -> str:
         """See `DetailScreen.fact`."""

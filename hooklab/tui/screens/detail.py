@@ -30,9 +30,12 @@ class DetailScreen(LiveScreen, Generic[T]):
         self.detail: T | None = None
         self._head = Head(brief=True)
         self._body = ScrollLines(id="detail")
-        self._keys = Keys((*_HINTS, *self.hints, ("q", "quit")))
+        self._keys = Keys(self._all_hints())
         self._mark: tuple[int, ...] | None = None
         self._drawn: tuple[object, ...] | None = None
+
+    def _all_hints(self) -> tuple[Hint, ...]:
+        return (*_HINTS, *self.hints, ("q", "quit"))
 
     async def read(self, monitor: Monitor) -> T | None:
         """The thing; None if it is not known."""
@@ -92,16 +95,23 @@ class BodyScreen(DetailScreen[T]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("r", "raw", show=False)]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.raw = False
+    raw = False
+
+    def _all_hints(self) -> tuple[Hint, ...]:
+        return (
+            *_HINTS,
+            ("r", "indented" if self.raw else "as it came"),
+            ("m", "numbers"),
+            *self.hints,
+            ("q", "quit"),
+        )
 
     def looks(self, view: View) -> object:
         """See `DetailScreen.looks`."""
-        del view
-        return self.raw
+        return self.raw, view.revealed
 
     def action_raw(self) -> None:
         """Shows the body as it came, or as indented JSON again."""
         self.raw = not self.raw
         self.show(self.monitor_app.view)
+        self._keys.show(self.fact(), self._all_hints())

@@ -8,23 +8,28 @@ from hooklab.tui.cells import EMPTY, Line, Piece, line, wrap
 from hooklab.tui.screens.lower import LowerScreen
 
 _CHOICES: Final = (
-    ("s", "stop the service", "until it runs again nobody answers the provider, which then sends its reports later"),
     (
-        "d",
-        "close the screen, let the service run",
-        "in this terminal, without a prompt; `hooklab attach` shows it again",
+        "s",
+        "stop the service (or ctrl+c)",
+        "until it runs again nobody answers the provider, which then sends its reports later",
     ),
+    ("d", "close the screen only", "the service runs on in this terminal, without a prompt; see `hooklab attach`"),
     ("esc", "go back", ""),
 )
 
 
-def question_lines(width: int) -> list[Line]:
-    """The question, and each key with what it means."""
-    lines = [EMPTY, line(Piece("  This window runs the service. Leave how?", "strong"))]
+def question_lines(width: int, height: int) -> list[Line]:
+    """The question, and each key with what it means, as far as there is room."""
+    question = [
+        line(Piece(f"  {text}", "strong")) for text in wrap("This window runs the service. Leave how?", width - 4)
+    ]
+    lines = [EMPTY, *question]
     for key, does, means in _CHOICES:
         lines.append(line(Piece(f"  {key:<4}", "accent"), does))
         lines += [line(Piece(f"      {text}", "quiet")) for text in wrap(means, width - 8) if means]
-    return [*lines, EMPTY]
+    if len(lines) < height:
+        return [*lines, EMPTY]
+    return [*question, *(line(Piece(f"  {key:<4}", "accent"), does) for key, does, _ in _CHOICES)]
 
 
 class LeaveScreen(LowerScreen[str | None]):
@@ -39,4 +44,4 @@ class LeaveScreen(LowerScreen[str | None]):
 
     def lines(self, width: int) -> list[Line]:
         """See `LowerScreen.lines`."""
-        return question_lines(width)
+        return question_lines(width, self.app.size.height)

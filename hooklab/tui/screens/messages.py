@@ -5,9 +5,11 @@ from typing import ClassVar, Final
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from hooklab.filters import FilterError, parse_filter, split_words
+from hooklab.filters import FilterError, is_known, parse_filter, split_words
 from hooklab.snippets import curl_line, sms_webhooks
 from hooklab.store.base import MessageRow
+from hooklab.text import clean
+from hooklab.times import SECOND
 from hooklab.tui.screens.listing import ListScreen
 from hooklab.tui.sources import Messages
 from hooklab.tui.targets import ToMessage
@@ -19,12 +21,25 @@ from hooklab.tui.widgets.row_list import RowList
 
 _ROOMY: Final = 34
 """Below this height the empty start takes the room of counters that are all zero."""
+_SAID: Final = 5 * SECOND
+"""How long it is said that something was copied."""
 _EMPTY_HINTS: Final = (("q", "quit"), ("?", "help"), ("y", "copy the curl line"), ("j k", "scroll"))
 
 
 def _all_zero(view: View) -> bool:
     c = view.counters
     return not any((c.elements, c.messages, c.batches, c.malformed, *(c.refused or {}).values()))
+
+
+def _nothing(words: list[str]) -> str:
+    """What is said where no message matches: also what a word was taken for, if that may surprise."""
+    odd = [word for word in words if not is_known(word)]
+    if not odd:
+        return "No message matches."
+    word = clean(odd[0], 40)
+    if word.removeprefix("+").isdigit():
+        return f"No message matches. {word} was looked for in phone numbers; custom:{word} looks in custom payloads."
+    return f"No message matches. {word!r} was looked for as text; ? lists the filter words."
 
 
 class MessagesScreen(ListScreen[MessageRow]):
@@ -42,7 +57,8 @@ class MessagesScreen(ListScreen[MessageRow]):
         ("g", "newest"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", show=False),
+        # With priority it is done before the next key is handed on: what follows in one burst is text.
+        Binding("slash", "filter", show=False, priority=True),
         Binding("escape", "clear_filter", show=False),
         Binding("y", "copy", show=False),
         Binding("Y", "copy_snippet", show=False),
@@ -53,10 +69,10 @@ class MessagesScreen(ListScreen[MessageRow]):
     def __init__(self) -> None:
         self._source = Messages()
         super().__init__("messages", self._source, MessageList(self._source))
-        self.list.nothing = "No message matches."
         self._empty = EmptyStart()
         self._box = FilterBox()
         self._before = ""
+        self._copied_until = 0
 
     def compose(self) -> ComposeResult:
         """As every list, with the empty start and the filter box."""
@@ -89,7 +105,8 @@ class MessagesScreen(ListScreen[MessageRow]):
 
     def _show_keys(self) -> None:
         if self._empty.display:
-            self._keys.show("waiting for reports", _EMPTY_HINTS)
+            copied = self._view.now < self._copied_until
+            self._keys.show("copied, if your terminal allows it" if copied else "waiting for reports", _EMPTY_HINTS)
         else:
             self._keys.show(self._fact(), self.hints)
 
@@ -108,17 +125,22 @@ class MessagesScreen(ListScreen[MessageRow]):
         """
         where = parse_filter(split_words(text), self._view.now)
         self.filter_words = text.strip()
+        self.list.nothing = _nothing(split_words(text))
         if where == self._source.where:
             return
         self._source.where = where
         self.start_over()
         self.show(self._view)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In the box a slash is text, and on the empty start there is nothing to filter."""
+        del parameters
+        return action != "filter" or not (self._box.display or self._empty.display)
+
     def action_filter(self) -> None:
         """Opens the filter box."""
-        if not self._empty.display:
-            self._before = self.filter_words
-            self._box.open(self.filter_words)
+        self._before = self.filter_words
+        self._box.open(self.filter_words)
 
     def action_clear_filter(self) -> None:
         """Shows all messages again."""
@@ -134,9 +156,12 @@ class MessagesScreen(ListScreen[MessageRow]):
             self._box.say("")
 
     def on_filter_box_closed(self, event: FilterBox.Closed) -> None:
-        """Keeps the filter in force, or goes back to the one from before."""
+        """Keeps the filter in force, or goes back to the one from before; a wrong one is to be mended first."""
         if not event.keep:
             self.filter_by(self._before)
+        elif self._box.wrong:
+            self._box.take_on()
+            return
         self._box.display = False
         self.list.focus()
 
@@ -160,7 +185,8 @@ class MessagesScreen(ListScreen[MessageRow]):
 
     def _copy_quietly(self, text: str) -> None:
         self.app.copy_to_clipboard(text)
-        self._keys.show("copied, if your terminal allows it", _EMPTY_HINTS)
+        self._copied_until = self._view.now + _SAID
+        self._show_keys()
 
     def action_copy_snippet(self) -> None:
         """Copies the JSON of the empty start."""

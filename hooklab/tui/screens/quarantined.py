@@ -13,7 +13,7 @@ class QuarantinedScreen(BodyScreen[QuarantineDetail]):
 
     subject = "the quarantine"
     gone = "This is not in quarantine (any more)."
-    hints = (("r", "as it came"), ("y", "copy id"))
+    hints = (("y", "copy id"),)
 
     def __init__(self, row_id: int) -> None:
         super().__init__()
@@ -25,8 +25,7 @@ class QuarantinedScreen(BodyScreen[QuarantineDetail]):
 
     def lines(self, detail: QuarantineDetail, width: int, view: View) -> list[Line]:
         """See `DetailScreen.lines`."""
-        del view
-        return quarantined_lines(detail, width, raw=self.raw)
+        return quarantined_lines(detail, width, raw=self.raw, revealed=view.revealed)
 
     def copyable(self) -> tuple[str, str] | None:
         """Its id."""

@@ -47,14 +47,15 @@ def _parts(command: str) -> list[str]:
 class EmptyStart(VerticalScroll):
     """The one place that shows the token in clear: without it nothing could be pasted."""
 
-    def __init__(self) -> None:
+    def __init__(self, title: str = "No message yet. Reports are taken at") -> None:
         super().__init__(id="empty")
+        self._title = title
         self._url: str | None = None
         self._shown: tuple[str | None, int] | None = None
 
     def compose(self) -> ComposeResult:
         """Titles, and what can be selected with the mouse."""
-        yield Static("No message yet. Reports are taken at", classes="title", markup=False)
+        yield Static(self._title, classes="title", markup=False)
         yield Static("", id="empty-url", markup=False)
         yield Static("Send a sample report to yourself (y copies the line)", classes="title", markup=False)
         yield Static("", id="empty-curl", markup=False)

@@ -104,9 +104,18 @@ class FilterBox(Vertical):
         self._input.value = text
         self._input.cursor_position = len(text)
         self.display = True
-        self._input.taking = True
-        self._input.focus()
         self.say("")
+        self.take_on()
+
+    def take_on(self) -> None:
+        """Takes keys as text, from this very moment on."""
+        self._input.taking = True
+        self.screen.set_focus(self._input)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the text is no filter."""
+        return bool(self._trouble)
 
     def say(self, trouble: str) -> None:
         """What is wrong with the text, or nothing."""

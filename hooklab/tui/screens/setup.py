@@ -1,0 +1,52 @@
+"""What the empty start shows, at any time: the hook URL in clear, the curl line, the JSON to paste."""
+
+from typing import ClassVar, Final
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from hooklab.snippets import curl_line, sms_webhooks
+from hooklab.tui.widgets.empty_start import EmptyStart
+from hooklab.tui.widgets.keys import Keys
+
+_HINTS: Final = (("esc", "back"), ("y", "copy the curl line"), ("Y", "copy the JSON"), ("j k", "scroll"))
+
+
+class SetupScreen(Screen[None]):
+    """Its own screen, since it is the one place that shows the token in clear."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,backspace,q,u", "app.pop_screen", show=False),
+        Binding("y", "copy(False)", show=False),
+        Binding("Y", "copy(True)", show=False),
+        Binding("j,down", "scroll(1)", show=False),
+        Binding("k,up", "scroll(-1)", show=False),
+    ]
+
+    def __init__(self, hook_url: str | None) -> None:
+        super().__init__()
+        self._hook_url = hook_url
+        self._body = EmptyStart("Reports are taken at")
+        self._keys = Keys(_HINTS)
+
+    def compose(self) -> ComposeResult:
+        """The text and the way back."""
+        yield self._body
+        yield self._keys
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Another width wraps elsewhere, once the layout is done."""
+        self.call_after_refresh(lambda: self._body.show(self._hook_url))
+        self._keys.show()
+
+    def action_copy(self, snippet: bool) -> None:
+        """Copies the curl line or the JSON, without the line breaks of the screen."""
+        if self._hook_url is not None:
+            self.app.copy_to_clipboard((sms_webhooks if snippet else curl_line)(self._hook_url))
+            self._keys.show("copied, if your terminal allows it")
+
+    def action_scroll(self, by: int) -> None:
+        """Scrolls the text."""
+        self._body.scroll_relative(y=by, animate=False)
