@@ -10,8 +10,8 @@ from hooklab.tui.screens.lower import LowerScreen
 _CHOICES: Final = (
     (
         "s",
-        "stop the service (or ctrl+c)",
-        "until it runs again nobody answers the provider, which then sends its reports later",
+        "stop the service",
+        "ctrl+c does so too; until it runs again nobody answers the provider, which then sends its reports later",
     ),
     ("d", "close the screen only", "the service runs on in this terminal, without a prompt; see `hooklab attach`"),
     ("esc", "go back", ""),
