@@ -1,5 +1,6 @@
 """The filter box, the filtered list, and pause."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -219,3 +220,40 @@ async def test_keys_behind_enter_are_keys_again() -> None:
         await on.pilot.pause()
         await on.pilot.pause()
         assert isinstance(on.app.screen, LeaveScreen)
+
+
+async def test_a_read_for_the_filter_before_shows_nothing() -> None:
+    """What was being read when the filter became another never gets into the list of the new one."""
+    monitor = mixed()
+    started, go_on = asyncio.Event(), asyncio.Event()
+    whole = monitor.search
+
+    async def held_up(where: Condition, limit: int, before: int | None = None) -> Any:
+        found = await whole(where, limit, before)
+        if not started.is_set():
+            started.set()
+            await go_on.wait()
+        return found
+
+    async with stage(monitor) as on:
+        monitor.search = held_up  # type: ignore[method-assign]
+        screen = on.app.screen_stack[1]
+        screen.filter_by("desc:message")  # type: ignore[attr-defined]
+        await started.wait()
+        screen.filter_by("state:pending")  # type: ignore[attr-defined]
+        go_on.set()
+        await on.app.workers.wait_for_complete()
+        assert ids(on) == [message_id(n) for n in range(30, 0, -3)]
+
+
+async def test_what_stopped_matching_while_paused_is_gone_afterwards() -> None:
+    """However much came meanwhile, and however little of it matches."""
+    monitor = mixed(6 * PAGE)
+    async with stage(monitor) as on:
+        await typed(on, "state:pending")
+        await on.press("enter", "G", "g", "space")
+        assert len(ids(on)) == 2 * PAGE
+        others = [row(6 * PAGE + n, state="DELIVERED") for n in range(1, PAGE + 1)]
+        monitor.add(*others, row(300, state="DELIVERED", cursor=8 * PAGE))
+        await on.press("space")
+        assert ids(on) == [message_id(n) for n in range(6 * PAGE, 0, -3) if n != 300]

@@ -81,17 +81,20 @@ class Rows(Generic[T]):
         return self.top is None or step.reached is None or step.reached <= self.top
 
     def take_newest(self, step: Step[T], *, following: bool) -> None:
-        """Puts a step from the very top in place of what it covers; where it does not join, all else goes."""
+        """Puts a step from the very top in place of what it covers; where it does not join, all else goes.
+
+        What lies below may have changed since `top`, which stays then: `take_changes` is still to be given that.
+        """
         kept: list[T] = []
         if self.top is not None and step.reached is not None and self.joins(step):
             here = {self._key(row) for row in step.rows}
             below = step.reached
             kept = [row for row in self.items if self._cursor(row) < below and self._key(row) not in here]
-            self.reached = below if self.reached is not None and self.reached > below else self.reached
+            if self.reached is None or self.reached > below:  # time may have brought more below what was all
+                self.reached = self._cursor(kept[-1]) if kept else below
         else:
-            self.reached = step.reached
+            self.reached, self.top = step.reached, step.newest
         self.items = [*step.rows, *kept]
-        self.top = step.newest
         self.behind = False
         self._trim(following=following)
 

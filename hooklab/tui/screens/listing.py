@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from hooklab.monitor import Monitor
+from hooklab.tui.rows import Rows
 from hooklab.tui.screens.live import LiveScreen, data_mark
 from hooklab.tui.sources import Source
 from hooklab.tui.view import View
@@ -63,48 +64,54 @@ class ListScreen(LiveScreen, Generic[T]):
 
     async def load(self, monitor: Monitor, view: View) -> None:
         """Reads what changed, and the next older rows if the end is near."""
+        # Whoever starts over meanwhile gets other rows: what is read for these then reaches nobody.
         rows = self.list.rows
         if rows.top is None:
             rows.take_newest(await self.source.step(monitor, max(PAGE, self.list.room)), following=True)
-            self._loaded(view)
+            self._loaded(rows, view)
         elif self.paused is None and data_mark(view) != self._mark:
-            await self._catch_up(monitor, view)
-            self._loaded(view)
-        if self.list.wants_more and (before := rows.reached) is not None:
+            await self._catch_up(rows, monitor, view)
+            self._loaded(rows, view)
+        if rows is self.list.rows and self.list.wants_more and (before := rows.reached) is not None:
             rows.take_older(await self.source.step(monitor, PAGE, before), before)
             self.list.rows_changed()
             if self.list.wants_more:
                 await asyncio.sleep(_BREATH)
                 self.monitor_app.poll()
 
-    def _loaded(self, view: View) -> None:
+    def _loaded(self, rows: Rows[T], view: View) -> None:
+        if rows is not self.list.rows:
+            return
         self._mark, self._stuck = data_mark(view), view.counters.stuck
         self.list.rows_changed()
 
-    async def _catch_up(self, monitor: Monitor, view: View) -> None:
-        rows, following = self.list.rows, self.list.following
-        if rows.behind and not following:
+    async def _catch_up(self, rows: Rows[T], monitor: Monitor, view: View) -> None:
+        # Somebody may move while a read runs: whether the list follows is asked after each.
+        if rows.behind and not self.list.following:
             return
-        if view.counters.stuck != self._stuck:  # time alone changed rows, perhaps any of them
-            step = await self.source.step(monitor, max(PAGE, min(len(rows), CATCH_UP)))
-            if following or rows.joins(step):
-                rows.take_newest(step, following=following)
-                return
+        # Time alone changes rows, perhaps any of them; that one comes as another goes changes no count.
+        if view.counters.stuck != self._stuck or "is:stuck" in self.filter_words.lower():
+            step = await self.source.step(monitor, min(len(rows) + PAGE, CATCH_UP))
+            if self.list.following or rows.joins(step):
+                rows.take_newest(step, following=self.list.following)
         assert rows.top is not None
         changes = await self.source.changes(monitor, rows.top, PAGE)
-        if not changes.whole and not following:
+        if not changes.whole and (self.filter_words or not self.list.following):
             changes = await self.source.changes(monitor, rows.top, CATCH_UP)
         if changes.whole:
-            rows.take_changes(changes, following=following)
-        elif following:
-            rows.take_newest(await self.source.step(monitor, max(PAGE, self.list.room)), following=True)
-        else:
-            rows.behind = True
+            rows.take_changes(changes, following=self.list.following)
+            return
+        if self.list.following:
+            step = await self.source.step(monitor, max(PAGE, self.list.room))
+            if self.list.following:
+                rows.clear()  # any of them may have changed
+                rows.take_newest(step, following=True)
+                return
+        rows.behind = True
 
     def start_over(self) -> None:
         """Forgets the rows: they are read again from the top."""
-        self.list.rows.clear()
-        self.list.to_top()
+        self.list.start_over()
         self._mark = None
         self.monitor_app.poll()
 

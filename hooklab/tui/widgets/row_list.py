@@ -50,7 +50,8 @@ class RowList(Lines, Generic[T], can_focus=True):
 
     def __init__(self, source: Source[T]) -> None:
         super().__init__(id="rows")
-        self.rows: Rows[T] = Rows(source.cursor, source.key)
+        self._source = source
+        self.rows = self._no_rows()
         self.selected = 0
         self.following = True
         self.nothing = ""
@@ -88,6 +89,11 @@ class RowList(Lines, Generic[T], can_focus=True):
         """Draws what changed in the view."""
         self._view = view
         self._redraw()
+
+    def start_over(self) -> None:
+        """Begins with rows of its own, so that nothing of the ones before gets in."""
+        self.rows = self._no_rows()
+        self.to_top()
 
     def to_top(self) -> None:
         """Follows the newest, as at the start."""
@@ -148,6 +154,9 @@ class RowList(Lines, Generic[T], can_focus=True):
         """More room shows more rows, and may want further ones."""
         self._settle()
         self.post_message(self.Moved())
+
+    def _no_rows(self) -> Rows[T]:
+        return Rows(self._source.cursor, self._source.key)
 
     def _settle(self) -> None:
         self.selected = max(0, min(self.selected, len(self.rows) - 1))
