@@ -83,6 +83,26 @@ def test_closing_the_screen_leaves_the_service(tmp_path: Path) -> None:
         assert shown.ends_with() == 0
 
 
+def test_a_log_that_cannot_be_written_says_nothing_on_the_terminal(tmp_path: Path) -> None:
+    """Neither a full disk nor a locale without its characters brings a traceback over the screen."""
+    (tmp_path / "full").mkdir(mode=0o700)
+    (tmp_path / "full" / "hooklab.log").symlink_to("/dev/full")
+    for name, environment in (
+        ("full", {}),
+        ("ascii", {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}),
+    ):
+        with Terminal(hooklab_run(tmp_path / name), **environment) as shown:
+            shown.wait_for("smsWebhooks")
+            shown.keys("q")
+            shown.wait_for("close the screen")
+            shown.keys("d")
+            shown.wait_for("goes on receiving")
+            shown.keys("\x03")
+            assert shown.ends_with() == 0
+            assert b"Traceback" not in shown.received
+    assert "hooks/••••" in (tmp_path / "ascii" / "hooklab.log").read_text(encoding="utf-8")
+
+
 def test_a_terminal_that_hangs_up_leaves_the_receiver(tmp_path: Path) -> None:
     """After SIGHUP and a dead pty it answers 200, uses next to no CPU, can be attached to, and ends with 0."""
     folder = tmp_path / "data"

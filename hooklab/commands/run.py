@@ -104,7 +104,8 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     folder = Folder(settings.data_dir)
     folder.prepare()
     # The screen draws on stderr: nothing else may write there meanwhile.
-    _log_to(logging.FileHandler(_private(folder.log)), logging.INFO)
+    _log_to(logging.FileHandler(_private(folder.log), encoding="utf-8", errors="backslashreplace"), logging.INFO)
+    logging.raiseExceptions = False  # a log on a full disk would tell of it there
     thread, leaving = ServiceThread(settings, clock), Leaving()
     handle_signals(leaving, thread.ask_to_stop)
     try:
