@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pty_stage import Terminal, hooklab_run, until
@@ -87,10 +88,9 @@ def test_a_log_that_cannot_be_written_says_nothing_on_the_terminal(tmp_path: Pat
     """Neither a full disk nor a locale without its characters brings a traceback over the screen."""
     (tmp_path / "full").mkdir(mode=0o700)
     (tmp_path / "full" / "hooklab.log").symlink_to("/dev/full")
-    for name, environment in (
-        ("full", {}),
-        ("ascii", {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}),
-    ):
+    ascii_only = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    environments: dict[str, dict[str, Any]] = {"full": {}, "ascii": ascii_only}
+    for name, environment in environments.items():
         with Terminal(hooklab_run(tmp_path / name), **environment) as shown:
             shown.wait_for("smsWebhooks")
             shown.keys("q")
