@@ -106,6 +106,10 @@ def _build_parser() -> argparse.ArgumentParser:
     send.add_argument("--url", help="where to (default: the hook URL of this data folder)")
 
     _add_json(add("stats", "the counters", "show"))
+    insights = add("insights", "answers: delivery rate, times, reasons, and how the provider sends", "insights")
+    insights.add_argument("--since", metavar="TIME", help="30m, 7d or an ISO time, taken to the full hour before")
+    insights.add_argument("--org", metavar="PREFIX", help="only organizations whose ids begin so")
+    _add_json(insights)
     messages = add("messages", "messages, newest activity first", "show")
     messages.add_argument("words", nargs="*", metavar="FILTER", help="words that must all hold; see the README")
     _add_list(messages)
@@ -136,7 +140,7 @@ def _build_parser() -> argparse.ArgumentParser:
 
     rebuild = add("rebuild", "project the journal into a new store, which takes the old one's place", "rebuild")
     rebuild.add_argument("--yes", action="store_true", help="do not ask")
-    _add_settings(rebuild, "assume_timezone", "stuck_after", "max_elements")
+    _add_settings(rebuild, "assume_timezone", "stuck_after", "max_elements", "sent_at_key")
     snippet = add("snippet", "the smsWebhooks JSON to paste into the Arpoone request", "snippet")
     snippet.add_argument(
         "--base-url", help="how the provider reaches this machine, such as https://hooks.example.com"
@@ -151,6 +155,7 @@ _SETTINGS = {
     "public_url": ("URL", "the address as the provider sees it"),
     "stuck_after": ("TIME", "a pending message with nothing new for this long is stuck (default 24h)"),
     "assume_timezone": ("ZONE", "zone of reported times that name none (default UTC)"),
+    "sent_at_key": ("KEY", "key in a JSON custom payload of yours that tells when you sent the message"),
     "max_head": ("BYTES", "largest header block (default 16 KiB)"),
     "max_fields": ("N", "most header fields (default 100)"),
     "max_receiving": ("BYTES", "bodies in flight, all connections together (default 64 MiB)"),

@@ -38,6 +38,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A message is stuck when it is pending with nothing new for longer than this: 90s, 30m, 7d. None is 24h."""
     assume_timezone: str | None = None
     """The zone of reported times that name none; the store keeps it, a change wants `hooklab rebuild`."""
+    sent_at_key: str | None = None
+    """The key of a JSON custom payload under which your system tells when it sent the message, dots between keys of
+    nested objects; empty for none. The store keeps it, a change wants `hooklab rebuild`."""
     max_body: _Bytes = 4 * 1024 * 1024
     max_elements: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     """Elements of one array that are judged; what lies beyond is kept in quarantine. None is what the store was

@@ -134,12 +134,21 @@ def _id(value: str, _: int, bind: _Bind) -> str:
     return f"message_id BETWEEN {bind(low)} AND {bind(high)}"
 
 
-def _since(value: str, now: int, bind: _Bind) -> str:
+def parse_since(value: str, now: int) -> int:
+    """The moment that ``since:`` takes, microseconds UTC: how long ago, or an ISO time.
+
+    Raises:
+        FilterError: it is neither.
+    """
     ago = parse_duration(value.lower())
     at = parse_reported(value if len(value) > 10 else f"{value}T00:00", UTC) if ago is None else now - ago
     if at is None:
         raise FilterError(f"since:{value} is no time; write since:30m, since:1h, since:7d or since:2026-11-22T09:30")
-    return f"last_at >= {bind(at)}"
+    return at
+
+
+def _since(value: str, now: int, bind: _Bind) -> str:
+    return f"last_at >= {bind(parse_since(value, now))}"
 
 
 def _description(value: str, _: int, bind: _Bind) -> str:

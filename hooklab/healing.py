@@ -6,19 +6,27 @@ touches is judged anew from its whole list of arrivals, read from the journal. T
 
 import logging
 from collections.abc import Sequence
-from datetime import tzinfo
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from hooklab.journal.base import Journal, JournalBatch
-from hooklab.judging import batch_of, internal, is_of_the_file, judge_element, remainder, whole, why_malformed
+from hooklab.judging import (
+    Reading,
+    batch_of,
+    internal,
+    is_of_the_file,
+    judge_element,
+    remainder,
+    whole,
+    why_malformed,
+)
 from hooklab.rules import WHOLE_BODY, unpack
 from hooklab.store.fold import Judged, JudgedBatch, Quarantined
 from hooklab.store.healing import InQuarantine, SqliteHealing, bodies_before
-from hooklab.store.rewrite import rewrite
-from hooklab.store.sqlite import SqliteStore
+from hooklab.store.rewrite import HeldAside, rewrite
+from hooklab.store.sqlite import SqliteStore, names_in
 from hooklab.wire import Elements
 
 log = logging.getLogger("hooklab.healing")
@@ -38,12 +46,12 @@ class Retried(Struct, frozen=True):
 class Healer:
     """One pass through the quarantine, beside a projector that goes on."""
 
-    def __init__(self, journal: Journal, store: SqliteStore, *, assumed: tzinfo, max_elements: int) -> None:
+    def __init__(self, journal: Journal, store: SqliteStore, reading: Reading, *, max_elements: int) -> None:
         """By the settings with which the store is projected."""
         self._journal = journal
         self._store = store
         self._held = SqliteHealing(store)
-        self._assumed = assumed
+        self._reading = reading
         self._max_elements = max_elements
 
     async def retry(self) -> Retried:
@@ -68,7 +76,7 @@ class Healer:
         is_body = unpack(rows[-1].id)[1] == WHOLE_BODY
         sequences = await self._held.same_body(batch) if is_body else [batch]
         kept = [await self._journal.get(sequence) for sequence in sequences]
-        units = [_judged_today(one, rows, self._assumed, self._max_elements) for one in kept if one is not None]
+        units = [_judged_today(one, rows, self._reading, self._max_elements) for one in kept if one is not None]
         if len(units) < len(sequences):
             return  # without all of its bodies there is nothing to judge anew
         for row in rows:
@@ -115,14 +123,16 @@ class Healer:
             after.append(own[sequence].after(stored, chosen) if sequence in own else before[-1])
         attempts = await self._held.attempts(list(by_batch))
         bodies = bodies_before(attempts, [(one.sequence, one.digest) for one in before])
-        await self._held.apply(rewrite(before, after, bodies, keys, next_message))
+        names, next_name = await self._store.names_for(names_in(after, ()))
+        aside = HeldAside(bodies, keys, next_message, names, next_name)
+        await self._held.apply(rewrite(before, after, aside))
 
     def _stored(self, batch: JournalBatch, indexes: Sequence[int]) -> list[Judged]:
         """Elements that the store has understood before, understood again."""
         if not indexes:
             return []
         elements = Elements(batch.body, _NO_LIMIT)
-        judged = [judge_element(elements, index, self._assumed) for index in indexes]
+        judged = [judge_element(elements, index, self._reading) for index in indexes]
         return [one for one in judged if isinstance(one, Judged)]
 
 
@@ -180,12 +190,12 @@ class _Unit(Struct, frozen=True):
         return batch_of(self.batch, self.count, judged, quarantined)
 
 
-def _judged_today(batch: JournalBatch, rows: Sequence[InQuarantine], assumed: tzinfo, max_elements: int) -> _Unit:
+def _judged_today(batch: JournalBatch, rows: Sequence[InQuarantine], reading: Reading, max_elements: int) -> _Unit:
     why = why_malformed(batch.body)
     if why is not None:
         return _Unit(batch, rows, 0, [], [], why)
     elements = Elements(batch.body, max_elements)
-    all_of_it = [judge_element(elements, index, assumed) for index in range(len(elements))]
+    all_of_it = [judge_element(elements, index, reading) for index in range(len(elements))]
     judged = [one for one in all_of_it if isinstance(one, Judged)]
     misfits = [one for one in all_of_it if isinstance(one, Quarantined)]
     rest = remainder(elements)

@@ -4,22 +4,34 @@ import traceback
 from datetime import tzinfo
 from pathlib import Path
 
+from msgspec import Struct
+
 from hooklab.database import is_damaged, is_io
 from hooklab.journal.base import JournalBatch, JournalUnavailable
+from hooklab.sending import sent_at
 from hooklab.store.fold import Judged, JudgedBatch, Quarantined
 from hooklab.strangers import explained, name_of_body, name_of_element
 from hooklab.times import parse_reported
 from hooklab.wire import Elements, Misfit, NotAnArray, check_array
 
 
-def judge_element(elements: Elements, index: int, assumed: tzinfo) -> Judged | Quarantined:
-    """One element of an array; `assumed` is the zone of a reported time that names none."""
+class Reading(Struct, frozen=True):
+    """How times are read: the zone of those that name none, and where that of sending is told, as in `sent_at`."""
+
+    assumed: tzinfo
+    sent_at_key: str = ""
+
+
+def judge_element(elements: Elements, index: int, reading: Reading) -> Judged | Quarantined:
+    """One element of an array."""
     try:
         element = elements[index]
         if isinstance(element, Misfit):
             return Quarantined(index, element.raw, explained(element.reason, name_of_element(element.raw)))
-        reported = element.reported_at
-        return Judged(index, element, None if reported is None else parse_reported(reported, assumed))
+        reported, key = element.reported_at, reading.sent_at_key
+        reported_us = None if reported is None else parse_reported(reported, reading.assumed)
+        sent_us = sent_at(element.custom_payload, key, reading.assumed) if key else None
+        return Judged(index, element, reported_us, sent_us)
     except Exception as error:
         return Quarantined(index, elements.raws[index], internal(error))
 

@@ -16,6 +16,7 @@ import msgspec
 
 from hooklab.database import DatabaseError
 from hooklab.files import Folder, FolderError, socket_address
+from hooklab.insights import Insights, insights
 from hooklab.journal.base import JournalBatch, JournalError
 from hooklab.journal.sqlite import SqliteJournalReader
 from hooklab.metrics import ServiceStatus, Snapshot, with_service
@@ -34,7 +35,7 @@ from hooklab.store.base import (
     QuarantineRow,
 )
 from hooklab.store.read import SqliteStoreReader
-from hooklab.times import Clock
+from hooklab.times import HOUR, Clock
 from hooklab.wire import Elements, Report, parse_uuid
 
 
@@ -74,6 +75,11 @@ class Monitor(Protocol):
 
     async def minutes(self, since: int) -> list[MinuteRow]:
         """Per-minute counters from minute `since` on (minutes since 1970 UTC), oldest first."""
+
+    async def insights(self, since: int | None, org: str | None) -> Insights:
+        """Answers about what came from `since` on (microseconds UTC, taken to the full hour before; None for all),
+        for the organizations whose ids begin with `org`.
+        """
 
     async def close(self) -> None:
         """Lets go of files and connections."""
@@ -181,6 +187,13 @@ class FolderMonitor:
         """See `Monitor.minutes`."""
         async with self._reading() as (store, _):
             return list(await store.minutes(since))
+
+    async def insights(self, since: int | None, org: str | None) -> Insights:
+        """See `Monitor.insights`."""
+        hour = None if since is None else max(since // HOUR * HOUR, 0)
+        async with self._reading() as (store, _):
+            measured = await store.measure(hour or 0, org)
+        return insights(measured, since=hour, until=self._clock(), organization=org)
 
     async def close(self) -> None:
         """See `Monitor.close`."""

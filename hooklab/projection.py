@@ -14,6 +14,7 @@ from hooklab.config import Settings
 from hooklab.database import is_damaged, is_io
 from hooklab.healing import Healer, Retried
 from hooklab.journal.base import Journal, JournalError
+from hooklab.judging import Reading
 from hooklab.projector import Projector
 from hooklab.store.base import StoreError
 from hooklab.store.sqlite import SqliteStore, is_sound, open_store, projected, put_aside
@@ -34,14 +35,23 @@ class InForce(Struct, frozen=True):
     stuck_after: int
     """Microseconds."""
     max_elements: int
+    sent_at_key: str = ""
+    """Empty for none."""
 
     def projector(self, journal: Journal, store: SqliteStore) -> Projector:
         """A projector by these settings."""
-        return Projector(journal, store, assumed=zone(self.assume_timezone), max_elements=self.max_elements)
+        return Projector(
+            journal,
+            store,
+            assumed=zone(self.assume_timezone),
+            max_elements=self.max_elements,
+            sent_at_key=self.sent_at_key,
+        )
 
     def healer(self, journal: Journal, store: SqliteStore) -> Healer:
         """A healer by these settings."""
-        return Healer(journal, store, assumed=zone(self.assume_timezone), max_elements=self.max_elements)
+        reading = Reading(zone(self.assume_timezone), self.sent_at_key)
+        return Healer(journal, store, reading, max_elements=self.max_elements)
 
     def as_kept(self) -> dict[str, str]:
         """As the store keeps them."""
@@ -54,23 +64,27 @@ def settle(kept: Mapping[str, str], settings: Settings, *, anew: bool) -> InForc
     Args:
         kept: as `SqliteStore.settings` gives it; empty for a new store.
         settings: None in them means not set.
-        anew: the store is projected from the beginning, so that all may change. Otherwise `assume_timezone` and
-            `max_elements` stay: half a store would be judged one way and half another.
+        anew: the store is projected from the beginning, so that all may change. Otherwise `assume_timezone`,
+            `max_elements` and `sent_at_key` stay: half a store would be judged one way and half another.
     """
     zone_name = kept.get("assume_timezone", _DEFAULT_ZONE)
     elements = int(kept.get("max_elements", _DEFAULT_ELEMENTS))
     stuck = int(kept["stuck_after"]) if anew and "stuck_after" in kept else _micros(_DEFAULT_STUCK)
-    changes = {"assume_timezone": zone_name, "max_elements": elements}
+    sent_at_key = kept.get("sent_at_key", "")
+    changes = {"assume_timezone": zone_name, "max_elements": elements, "sent_at_key": sent_at_key}
     if anew or not kept:
         zone_name = settings.assume_timezone or zone_name
         elements = settings.max_elements or elements
+        sent_at_key = sent_at_key if settings.sent_at_key is None else settings.sent_at_key
     for name, now in changes.items():
         wanted = getattr(settings, name)
         if kept and not anew and wanted not in (None, now):
-            log.warning("%s stays %s, with which this store was made; `hooklab rebuild` changes it", name, now)
+            log.warning(
+                "%s stays %s, with which this store was made; `hooklab rebuild` changes it", name, now or "unset"
+            )
     if settings.stuck_after is not None:
         stuck = _micros(settings.stuck_after)
-    return InForce(zone_name, stuck, elements)
+    return InForce(zone_name, stuck, elements, sent_at_key)
 
 
 def _micros(duration: str) -> int:

@@ -15,7 +15,16 @@ import msgspec
 
 from hooklab.database import is_io
 from hooklab.journal.base import Journal, JournalBatch, JournalUnavailable
-from hooklab.judging import batch_of, internal, is_of_the_file, judge_element, remainder, whole, why_malformed
+from hooklab.judging import (
+    Reading,
+    batch_of,
+    internal,
+    is_of_the_file,
+    judge_element,
+    remainder,
+    whole,
+    why_malformed,
+)
 from hooklab.store.base import Store
 from hooklab.store.fold import Judged, JudgedBatch, Quarantined
 from hooklab.wire import Elements, NotAnArray
@@ -39,12 +48,19 @@ class Projector:
     """One task; `run` ends only when `finish` asks for it."""
 
     def __init__(
-        self, journal: Journal, store: Store, *, assumed: tzinfo, max_elements: int, split: Split = Elements
+        self,
+        journal: Journal,
+        store: Store,
+        *,
+        assumed: tzinfo,
+        max_elements: int,
+        split: Split = Elements,
+        sent_at_key: str = "",
     ) -> None:
-        """Puts it together; `assumed` is the zone of reported times that name none."""
+        """Puts it together; `assumed` is the zone of times that name none, `sent_at_key` as in `sent_at`."""
         self._journal = journal
         self._store = store
-        self._assumed = assumed
+        self._reading = Reading(assumed, sent_at_key)
         self._max_elements = max_elements
         self._split = split
         self._at = 0
@@ -150,7 +166,7 @@ class Projector:
         misfits: list[Quarantined] = []
         slice_ends = time.perf_counter() + _SLICE_SECONDS
         for index in range(len(elements)):
-            one = judge_element(elements, index, self._assumed)
+            one = judge_element(elements, index, self._reading)
             if isinstance(one, Judged):
                 judged.append(one)
             else:

@@ -44,6 +44,10 @@ class Verdict(Struct, frozen=True, gc=False):
     organization_id: str | None
     total_segments: int | None
     custom_payload: str | None
+    pending_at: int | None = None
+    """The least reported time of a PENDING."""
+    sent_at: int | None = None
+    """The least time of sending that a custom payload told."""
 
 
 def pack(batch: int, index: int) -> int:
@@ -89,8 +93,8 @@ def is_final(status: int) -> bool:
     return status != PENDING
 
 
-def verdict_of(report: Report, reported_us: int | None) -> Verdict:
-    """What one report alone says."""
+def verdict_of(report: Report, reported_us: int | None, sent_us: int | None = None) -> Verdict:
+    """What one report alone says; `sent_us` is when its custom payload tells that the message was sent."""
     return Verdict(
         rank_of(report.status, reported_us),
         _SEEN[report.status],
@@ -99,11 +103,13 @@ def verdict_of(report: Report, reported_us: int | None) -> Verdict:
         report.organization_id,
         report.total_segments,
         report.custom_payload,
+        reported_us if report.status == PENDING else None,
+        sent_us,
     )
 
 
 def merge(one: Verdict, other: Verdict) -> Verdict:
-    """The join of two verdicts. The description goes with the rank; every other attribute is the greater."""
+    """The join of two verdicts. The description goes with the rank, times are the lesser, all else is the greater."""
     if one.rank == other.rank:
         description = _greater(one.description, other.description)
     else:
@@ -116,7 +122,13 @@ def merge(one: Verdict, other: Verdict) -> Verdict:
         _greater(one.organization_id, other.organization_id),
         _greater(one.total_segments, other.total_segments),
         _greater(one.custom_payload, other.custom_payload),
+        one.pending_at if other.pending_at is None else _lesser(one.pending_at, other.pending_at),
+        one.sent_at if other.sent_at is None else _lesser(one.sent_at, other.sent_at),
     )
+
+
+def _lesser(one: int | None, other: int) -> int:
+    return other if one is None or other < one else one
 
 
 def _greater(one: _T | None, other: _T | None) -> _T | None:

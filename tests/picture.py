@@ -45,7 +45,9 @@ WALK: Final = (
     ("problems", ("3",)),
     ("quarantine", ("4",)),
     ("quarantined", ("j", "enter")),
-    ("help", ("escape", "question_mark")),
+    ("insights", ("5",)),
+    ("provider", ("G",)),
+    ("help", ("question_mark",)),
     ("leave", ("escape", "1", "q")),
     ("palette", ("escape", "ctrl+p")),
 )

@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, tzinfo
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ from support import RunningService, body_of, conserved, hooklab, json_lines_of, 
 from test_store import MemoryJournal
 
 from hooklab import projector
+from hooklab.facts import FAILED_FOR as REASON
 from hooklab.healing import Healer, Retried
 from hooklab.journal.base import JournalUnavailable
-from hooklab.judging import batch_of, judge_element
+from hooklab.judging import Reading, batch_of, judge_element
 from hooklab.projector import Projector
 from hooklab.store.fold import Judged, Quarantined
 from hooklab.store.healing import SqliteHealing, bodies_before
-from hooklab.store.rewrite import rewrite
+from hooklab.store.rewrite import HeldAside, rewrite
 from hooklab.store.sqlite import SqliteStore
 from hooklab.wire import Elements
 
@@ -33,7 +34,14 @@ LIMIT = 6
 IDS = [f"0f8fad5b-d9cb-469f-a165-{number:012x}" for number in range(4)]
 TABLES = {
     "messages": "SELECT hex(message_id), rank, seen, first_final, reports, repeats, first_at, new_at, last_at,"
-    " last_arrival, description, msisdn, organization_id, total_segments, custom_payload FROM messages ORDER BY 1",
+    " last_arrival, description, msisdn, organization_id, total_segments, custom_payload, pending_at, sent_at"
+    " FROM messages ORDER BY 1",
+    "names": "SELECT name FROM names ORDER BY 1",
+    "lives": f"SELECT l.hour, o.name, l.what, CASE WHEN l.what = {REASON} THEN r.name ELSE l.detail END, l.count"
+    " FROM lives l LEFT JOIN names o ON o.id = l.organization LEFT JOIN names r ON r.id = l.detail"
+    " ORDER BY 1, 2, 3, 4",
+    "lags": "SELECT * FROM lags ORDER BY 1, 2, 3",
+    "retries": "SELECT * FROM retries ORDER BY 1, 2, 3",
     "reports": "SELECT hex(m.message_id), hex(r.digest), r.arrival, r.status, r.reported_at, r.description, r.extra"
     " FROM reports r JOIN messages m ON m.id = r.message ORDER BY 1, 2",
     "repeats": "SELECT hex(m.message_id), p.arrival, hex(p.digest), p.retry FROM repeats p"
@@ -60,10 +68,10 @@ def rows_of(path: Path) -> dict[str, list[Any]]:
 def yesterday(patch: pytest.MonkeyPatch, picky: Picky, *, bodies: bool = False) -> None:
     """Rules that understand less than today's; with `bodies` no body that was answered 400 either."""
 
-    def judge(elements: Elements, index: int, assumed: tzinfo) -> Judged | Quarantined:
+    def judge(elements: Elements, index: int, reading: Reading) -> Judged | Quarantined:
         if picky(index, elements.raws[index]):
             return Quarantined(index, elements.raws[index], "yesterday's rules did not understand this")
-        return judge_element(elements, index, assumed)
+        return judge_element(elements, index, reading)
 
     patch.setattr(projector, "judge_element", judge)
     if bodies:
@@ -77,7 +85,7 @@ async def healed(path: Path, journal: MemoryJournal, heal: int = 1) -> tuple[Ret
         await Projector(journal, store, assumed=UTC, max_elements=LIMIT).catch_up()
         done = Retried()
         for _ in range(heal):
-            done = await Healer(journal, store, assumed=UTC, max_elements=LIMIT).retry()
+            done = await Healer(journal, store, Reading(UTC), max_elements=LIMIT).retry()
     finally:
         await store.close()
     return done, rows_of(path)
@@ -209,10 +217,10 @@ import sys
 from hooklab import projector
 from hooklab.judging import judge_element
 from hooklab.store.fold import Quarantined
-def judge(elements, index, assumed):
+def judge(elements, index, reading):
     if b"NEW" in elements.raws[index]:
         return Quarantined(index, elements.raws[index], "not understood yet")
-    return judge_element(elements, index, assumed)
+    return judge_element(elements, index, reading)
 projector.judge_element = judge
 from hooklab.cli import main
 sys.exit(main(sys.argv[1:]))
@@ -276,13 +284,13 @@ def test_retry_says_what_it_did(tmp_path: Path) -> None:
 
 def test_a_repeat_is_a_retry_also_where_the_first_batch_is_not_looked_at() -> None:
     """How often a body came before the batches that are folded anew decides between retry and duplicate."""
-    assert bodies_before({3: (3, 1), 5: (2, 3), 9: (2, 4)}, [(3, b"a"), (5, b"b"), (9, b"b")]) == {b"b": (2, 2)}
+    assert bodies_before({3: (3, 1), 5: (2, 3), 9: (2, 4)}, [(3, b"a"), (5, b"b"), (9, b"b")]) == {b"b": (2, 2, None)}
     journal = MemoryJournal()
     journal.add(body_of([report(IDS[0])]))
     elements = Elements(journal.batches[0].body, LIMIT)
-    one = judge_element(elements, 0, UTC)
+    one = judge_element(elements, 0, Reading(UTC))
     assert isinstance(one, Judged)
     alone = [batch_of(replace(journal.batches[0], sequence=4), 2, [one, replace(one, index=1)], [])]
     digest = alone[0].digest
-    assert [row[3] for row in rewrite(alone, alone, {}, {}, 1).repeats] == [0]
-    assert [row[3] for row in rewrite(alone, alone, {digest: (2, 2)}, {}, 1).repeats] == [1]
+    assert [row[3] for row in rewrite(alone, alone, HeldAside({}, {}, 1, {}, 1)).repeats] == [0]
+    assert [row[3] for row in rewrite(alone, alone, HeldAside({digest: (2, 2, None)}, {}, 1, {}, 1)).repeats] == [1]

@@ -556,7 +556,7 @@ def test_stuck_is_counted_by_the_time_that_the_service_was_given(folder: Path) -
         service.settled()
     assert json_of("show", stuck["MessageId"], data_dir=folder)["state"] == "DELIVERED"
     assert hooklab("rebuild", data_dir=folder).returncode == 0
-    kept = {"assume_timezone": "UTC", "stuck_after": str(3_600_000_000), "max_elements": "10000"}
+    kept = {"assume_timezone": "UTC", "stuck_after": str(3_600_000_000), "max_elements": "10000", "sent_at_key": ""}
     assert kept_settings(folder) == kept
 
 

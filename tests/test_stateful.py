@@ -3,7 +3,7 @@
 import asyncio
 import json
 import tempfile
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from test_store import NOON, MemoryJournal
 
 from hooklab import projector
 from hooklab.healing import Healer
-from hooklab.judging import judge_element
+from hooklab.judging import Reading, judge_element
 from hooklab.metrics import Counters
 from hooklab.projector import Projector
 from hooklab.store.base import ALL, MessageDetail
@@ -130,10 +130,10 @@ class LivingStore(RuleBasedStateMachine):
             self.patch.undo()
             self.place.cleanup()
 
-    def judge(self, elements: Elements, index: int, assumed: tzinfo) -> Judged | Quarantined:
+    def judge(self, elements: Elements, index: int, reading: Reading) -> Judged | Quarantined:
         if not self.upgraded and NEW.encode() in elements.raws[index]:
             return Quarantined(index, elements.raws[index], "yesterday's rules")
-        return judge_element(elements, index, assumed)
+        return judge_element(elements, index, reading)
 
     def take(self, elements: list[Any], label: str) -> None:
         self.journal.add(body_of(elements), label or None)
@@ -197,7 +197,7 @@ class LivingStore(RuleBasedStateMachine):
     @rule()
     def retries_its_quarantine(self) -> None:
         self.loop.run_until_complete(self.caught_up())
-        self.loop.run_until_complete(Healer(self.journal, self.store, assumed=UTC, max_elements=LIMIT).retry())
+        self.loop.run_until_complete(Healer(self.journal, self.store, Reading(UTC), max_elements=LIMIT).retry())
         self.understand()
 
     @rule()

@@ -159,7 +159,7 @@ async def test_numbers_are_masked_until_m_reveals_them() -> None:
 # nothing is drawn when nothing changed
 
 
-@pytest.mark.parametrize("keys", ["", "2", "3", "4", "\r", "2\r", "4\r", "?"])
+@pytest.mark.parametrize("keys", ["", "2", "3", "4", "5", "\r", "2\r", "4\r", "?"])
 async def test_nothing_is_drawn_when_nothing_changed(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
     """On no screen do ticks without news render a line or read rows; a second of the clock renders its line alone."""
     monitor = story()

@@ -16,6 +16,7 @@ from hooklab.tui.app import FILTERS, MonitorApp
 from hooklab.tui.keymap import KEYMAP
 from hooklab.tui.screens.batch import BatchScreen
 from hooklab.tui.screens.batches import BatchesScreen
+from hooklab.tui.screens.insights import InsightsScreen
 from hooklab.tui.screens.messages import MessagesScreen
 from hooklab.tui.screens.problems import ProblemsScreen
 from hooklab.tui.screens.quarantine import QuarantineScreen
@@ -27,7 +28,7 @@ from hooklab.tui.widgets.row_list import RowList
 from hooklab.tui.widgets.scroll_lines import ScrollLines
 from hooklab.tui.widgets.tabs import Tabs
 
-SCREENS = [MessagesScreen, BatchesScreen, ProblemsScreen, QuarantineScreen]
+SCREENS = [MessagesScreen, BatchesScreen, ProblemsScreen, QuarantineScreen, InsightsScreen]
 WORDS = {"new_at": "stuck", "seen & 6": "conflict", "seen & 32": "label_mismatch"}
 
 
@@ -67,7 +68,7 @@ async def test_numbers_go_to_the_screens_from_anywhere() -> None:
     async with stage(full(), (120, 36)) as on:
         await on.press("j", "j", "enter")
         assert isinstance(on.app.screen, TimelineScreen)
-        for key, kind in zip("2341", SCREENS[1:] + SCREENS[:1], strict=True):
+        for key, kind in zip("23451", SCREENS[1:] + SCREENS[:1], strict=True):
             await on.press(key)
             assert isinstance(on.app.screen, kind)
             assert len(on.app.screen_stack) == 2

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from hooklab.insights import Insights, Measured, insights
 from hooklab.metrics import Counters, ServiceStatus, Snapshot
 from hooklab.monitor import MonitorError
 from hooklab.rules import WHOLE_BODY, pack
@@ -112,6 +113,8 @@ class FakeMonitor:
         self.held_quarantine: dict[int, QuarantineDetail] = {}
         self.lets_through: Callable[[Condition, MessageRow], bool] = lambda _, __: True
         self.counters: dict[str, object] = {}
+        self.measured = Measured()
+        self.windows: list[int | None] = []
         self.service: ServiceStatus | None = status()
         self.failure: MonitorError | None = None
         self.failing: set[str] = {"snapshot", "messages", "message"}
@@ -210,6 +213,12 @@ class FakeMonitor:
     async def quarantined(self, row_id: int) -> QuarantineDetail | None:
         await self._read("quarantined")
         return self.held_quarantine.get(row_id)
+
+    async def insights(self, since: int | None, org: str | None) -> Insights:
+        """What `measured` says, whatever the window."""
+        await self._read("insights")
+        self.windows.append(since)
+        return insights(self.measured, since=since, until=self.clock(), organization=org)
 
     async def minutes(self, since: int) -> list[MinuteRow]:
         return []

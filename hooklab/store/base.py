@@ -5,6 +5,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from hooklab.insights import Measured
 from hooklab.metrics import Counters
 from hooklab.store.fold import JudgedBatch
 from hooklab.wire import Report
@@ -137,6 +138,7 @@ class MinuteRow(Struct, frozen=True, kw_only=True):
     delivered: int
     not_delivered: int
     pending: int
+    late: int
 
 
 class Condition(Struct, frozen=True):
@@ -206,6 +208,12 @@ class StoreReader(Protocol):
 
     async def minutes(self, since: int) -> Sequence[MinuteRow]:
         """Per-minute counters from minute `since` on, oldest first; quiet minutes have no row."""
+
+    async def measure(self, since: int, org: str | None) -> Measured:
+        """What the insights are made of, from the full hour `since` (microseconds UTC) on, of one moment.
+
+        `org` is the beginning of the organizations' ids that count, None for all.
+        """
 
     async def close(self) -> None:
         """Closes the connection. A second call does nothing."""

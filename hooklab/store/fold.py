@@ -5,14 +5,16 @@ row is touched twice, whatever the chunk holds; how chunks fall changes nothing 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct, field
 
 from hooklab import rules
+from hooklab.facts import TENTH, TOTAL_OF, Fact, facts_of, half_seconds, name_of, quarters_off
+from hooklab.histogram import bucket_of
 from hooklab.rules import Verdict
-from hooklab.times import MINUTE
+from hooklab.times import HOUR, MINUTE
 from hooklab.wire import DELIVERED, NOT_DELIVERED, PENDING, Report
 
 TOTALS: Final = (
@@ -34,11 +36,12 @@ TOTALS: Final = (
 
 
 class Judged(Struct, frozen=True, gc=False):
-    """One understood element: its index in the array, and its reported time where that parses."""
+    """One understood element: its index in the array; its reported time and time of sending, if they parse."""
 
     index: int
     report: Report
     reported_us: int | None
+    sent_us: int | None = None
 
 
 class Quarantined(Struct, frozen=True, gc=False):
@@ -82,17 +85,26 @@ class HeldMessage(Struct):
     last_arrival: int
 
 
+BodyRow = tuple[int, int, int | None]
+"""Of a body: its first batch, how often it came, and when it came last where that is still known."""
+Life = tuple[int, int, list[Fact]]
+"""Hour and organization of a message, and what it counts as."""
+
+
 class Held(Struct):
     """What the store already has of the things that a chunk touches."""
 
-    bodies: Mapping[bytes, tuple[int, int]]
-    """Digest of a body: its first batch, and how often it came."""
+    bodies: Mapping[bytes, BodyRow]
+    """By digest."""
     messages: dict[bytes, HeldMessage]
     """By `message_id`."""
     reports: set[tuple[int, bytes]]
     """(message, digest) of the reports that are known."""
     next_message: int
     """The key that the next new message gets."""
+    names: dict[str, int]
+    """The numbers of organizations and reasons."""
+    next_name: int
 
 
 ReportRow = tuple[int, bytes, int, int, str | None, str | None, str | None]
@@ -102,8 +114,8 @@ class Changes(Struct):
     """The rows to write."""
 
     checkpoint: int = 0
-    bodies: dict[bytes, tuple[int, int]] = field(default_factory=dict)
-    """Digest: first batch, and how often it came in all."""
+    bodies: dict[bytes, BodyRow] = field(default_factory=dict)
+    """By digest."""
     new_messages: list[HeldMessage] = field(default_factory=list)
     old_messages: dict[int, HeldMessage] = field(default_factory=dict)
     reports: list[ReportRow] = field(default_factory=list)
@@ -116,7 +128,14 @@ class Changes(Struct):
     quarantine: dict[int, tuple[str, int, int, bytes]] = field(default_factory=dict)
     """By id: reason, elements, count (to add to what is there), raw."""
     minutes: dict[int, list[int]] = field(default_factory=dict)
-    """By minute: what to add to batches, elements, reports, repeats, quarantined and the three states."""
+    """By minute: what to add to batches, elements, reports, repeats, quarantined, the three states and late."""
+    names: list[tuple[int, str]] = field(default_factory=list)
+    lives: dict[tuple[int, int], dict[Fact, int]] = field(default_factory=dict)
+    """By hour and organization: what to add to each fact, or to take away."""
+    lags: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    """By hour, quarters of an hour off and bucket of tenths of a second: what to add."""
+    retries: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    """By hour, attempt and half seconds since the attempt before: what to add."""
     totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOTALS, 0))
     """What to add to each total."""
 
@@ -126,20 +145,29 @@ def fold(batches: Iterable[JudgedBatch], held: Held) -> Changes:
     folding = _Folding(held)
     for batch in batches:
         folding.add(batch)
+    folding.finish()
     return folding.changes
 
 
 class _Folding:
     def __init__(self, held: Held) -> None:
         self._held = held
+        self._were: dict[int, Life] = {}
+        self._lags: dict[int, dict[int, int]] = {}
+        self._hour_lags: dict[int, int] = {}
         self.changes = Changes()
 
     def add(self, batch: JudgedBatch) -> None:
         changes, totals = self.changes, self.changes.totals
         before = changes.bodies.get(batch.digest) or self._held.bodies.get(batch.digest)
         first, attempt = (batch.sequence, 1) if before is None else (before[0], before[1] + 1)
-        changes.bodies[batch.digest] = (first, attempt)
-        minute = changes.minutes.setdefault(batch.received_at // MINUTE, [0] * 8)
+        changes.bodies[batch.digest] = (first, attempt, batch.received_at)
+        if before is not None and before[2] is not None:
+            waited = half_seconds(before[2], batch.received_at)
+            _count(changes.retries, (batch.received_at // HOUR, attempt, waited))
+        minute = changes.minutes.setdefault(batch.received_at // MINUTE, [0] * 9)
+        late = totals["late"]
+        self._hour_lags = self._lags.setdefault(batch.received_at // HOUR, {})
         new = repeats = 0
         quarantined = sum(one.elements for one in batch.quarantined)
         if batch.malformed is not None:
@@ -167,6 +195,7 @@ class _Folding:
         minute[2] += new
         minute[3] += repeats
         minute[4] += quarantined
+        minute[8] += totals["late"] - late
         changes.batches.append(
             (
                 batch.sequence,
@@ -198,7 +227,7 @@ class _Folding:
         """Adds one arrival; whether it is a new report and not a repeat."""
         report, totals = one.report, self.changes.totals
         arrival = rules.pack(batch.sequence, one.index)
-        said = rules.verdict_of(report, one.reported_us)
+        said = rules.verdict_of(report, one.reported_us, one.sent_us)
         if rules.label_mismatches(batch.label, report.status):
             said = msgspec.structs.replace(said, seen=said.seen | rules.MISMATCH)
         message = self._held.messages.get(report.message_id)
@@ -206,27 +235,33 @@ class _Folding:
             message = self._new_message(report.message_id, said, batch.received_at, arrival)
         elif message.id not in self.changes.old_messages and message.id < self._first_new():
             self.changes.old_messages[message.id] = message
+            self._were[message.id] = self._life(message)
         message.last_at, message.last_arrival = batch.received_at, arrival
         key = (message.id, report.digest)
         if key in self._held.reports:
-            self._count_change(
-                message,
-                msgspec.structs.replace(
-                    message.verdict, seen=message.verdict.seen | rules.REPEATED | said.seen & rules.MISMATCH
-                ),
-            )
+            seen = message.verdict.seen | rules.REPEATED | said.seen & rules.MISMATCH
+            if seen != message.verdict.seen:
+                message.verdict = msgspec.structs.replace(message.verdict, seen=seen)
             message.repeats += 1
             totals["repeats"] += 1
             totals["duplicates"] += not retry
             self.changes.repeats.append((message.id, arrival, report.digest, int(retry)))
             return False
         self._held.reports.add(key)
+        if report.organization_id not in self._held.names:
+            self._number(report.organization_id)
+        if report.status == NOT_DELIVERED:
+            self._number(report.description)
+        if one.reported_us is not None:
+            tenths = (batch.received_at - one.reported_us) // TENTH
+            self._hour_lags[tenths] = self._hour_lags.get(tenths, 0) + 1
         if rules.is_late(report.status, arrival, message.first_final):
             said = msgspec.structs.replace(said, seen=said.seen | rules.LATE)
             totals["late"] += 1
         if rules.is_final(report.status) and message.first_final is None:
             message.first_final = arrival
-        self._count_change(message, rules.merge(message.verdict, said))
+        if message.verdict is not said:  # a new message has just this one
+            message.verdict = rules.merge(message.verdict, said)
         message.reports += 1
         message.new_at = batch.received_at
         totals["reports"] += 1
@@ -242,6 +277,46 @@ class _Folding:
             )
         )
         return True
+
+    def _number(self, text: str | None) -> int:
+        """The number of a name; new reports name theirs in order of arrival, whatever decides later."""
+        if text is None:
+            return 0
+        name = name_of(text)
+        number = self._held.names.get(name)
+        if number is None:
+            number = self._held.names[name] = self._held.next_name
+            self._held.next_name += 1
+            self.changes.names.append((number, name))
+        return number
+
+    def _life(self, message: HeldMessage) -> Life:
+        said = message.verdict
+        return message.first_at // HOUR, self._number(said.organization_id), facts_of(said, self._number)
+
+    def finish(self) -> None:
+        """Takes away what the touched messages were and adds what they are, in the totals too; sorts the lags."""
+        for message in self.changes.new_messages:
+            self._count_life(self._life(message), 1)
+        for message in self.changes.old_messages.values():
+            were, are = self._were[message.id], self._life(message)
+            if were != are:
+                self._count_life(were, -1)
+                self._count_life(are, 1)
+        totals = self.changes.totals
+        for facts in self.changes.lives.values():
+            for (what, _), count in facts.items():
+                if what in TOTAL_OF:
+                    totals[TOTAL_OF[what]] += count
+        for hour, lags in self._lags.items():
+            for tenths, count in lags.items():
+                _count(self.changes.lags, (hour, quarters_off(tenths), bucket_of(tenths)), count)
+
+    def _count_life(self, life: Life, by: int) -> None:
+        hour, organization, facts = life
+        counts = self.changes.lives.setdefault((hour, organization), {})
+        for fact in facts:
+            counts[fact] = counts.get(fact, 0) + by
 
     def _first_new(self) -> int:
         return self._held.next_message - len(self.changes.new_messages)
@@ -263,19 +338,11 @@ class _Folding:
         self._held.messages[message_id] = message
         self.changes.new_messages.append(message)
         self.changes.totals["messages"] += 1
-        self._count_state(said, 1)
         return message
 
-    def _count_change(self, message: HeldMessage, verdict: Verdict) -> None:
-        self._count_state(message.verdict, -1)
-        message.verdict = verdict
-        self._count_state(verdict, 1)
 
-    def _count_state(self, verdict: Verdict, by: int) -> None:
-        totals = self.changes.totals
-        state = rules.state_of(verdict.rank)
-        if state == DELIVERED:
-            totals["delivered"] += by
-        elif state == NOT_DELIVERED:
-            totals["not_delivered"] += by
-        totals["conflicts"] += by * rules.is_conflict(verdict.seen)
+_K = TypeVar("_K")
+
+
+def _count(counts: dict[_K, int], key: _K, by: int = 1) -> None:
+    counts[key] = counts.get(key, 0) + by

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from hooklab.database import fetch_for, put_rows
 from hooklab.rules import WHOLE_BODY, pack, unpack
+from hooklab.store.fold import BodyRow
 from hooklab.store.rewrite import Rewrite
 from hooklab.store.sqlite import SqliteStore
 
@@ -112,17 +113,23 @@ class SqliteHealing:
             ") AS v WHERE batches.sequence = v.column1",
         )
         await self._store.add_up(changes.minutes, changes.totals)
+        await self._store.write_facts(changes)
+        for key in [key for key, by in changes.lags.items() if by < 0]:  # a row that counts nothing is none
+            await self._store.fetch(
+                "DELETE FROM lags WHERE hour = ? AND quarters = ? AND bucket = ? AND count = 0", key
+            )
 
 
-def bodies_before(
-    attempts: dict[int, tuple[int, int]], digests: Sequence[tuple[int, bytes]]
-) -> dict[bytes, tuple[int, int]]:
-    """Of each body (sequence, digest; in order) how often it came before the first of these batches, if it did."""
-    before: dict[bytes, tuple[int, int]] = {}
+def bodies_before(attempts: dict[int, tuple[int, int]], digests: Sequence[tuple[int, bytes]]) -> dict[bytes, BodyRow]:
+    """Of each body (sequence, digest; in order) how often it came before the first of these batches, if it did.
+
+    When it came last is left out: what these batches say of retries stays as it is.
+    """
+    before: dict[bytes, BodyRow] = {}
     seen: set[bytes] = set()
     for sequence, digest in digests:
         first, attempt = attempts[sequence]
         if digest not in seen and attempt > 1:
-            before[digest] = (first, attempt - 1)
+            before[digest] = (first, attempt - 1, None)
         seen.add(digest)
     return before

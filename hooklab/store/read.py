@@ -9,6 +9,7 @@ import aiosqlite
 
 from hooklab import rules
 from hooklab.database import fetch_for, open_reader
+from hooklab.insights import Measured
 from hooklab.metrics import Counters
 from hooklab.store.base import (
     BatchRow,
@@ -24,6 +25,7 @@ from hooklab.store.base import (
     TimelineEntry,
 )
 from hooklab.store.fold import TOTALS
+from hooklab.store.measure import measure
 from hooklab.store.sqlite import STORE
 from hooklab.times import DAY, Clock
 from hooklab.wire import STATUSES, Report, format_uuid
@@ -51,7 +53,7 @@ _QUARANTINE: Final = (
 )
 _SLICE: Final = 10_000
 """Messages that one step of a search looks at: some 20 ms, so that the WAL and the answers never wait for long."""
-_MINUTE: Final = "minute, batches, elements, reports, repeats, quarantined, delivered, not_delivered, pending"
+_MINUTE: Final = "minute, batches, elements, reports, repeats, quarantined, delivered, not_delivered, pending, late"
 
 
 class SqliteStoreReader:
@@ -209,6 +211,20 @@ class SqliteStoreReader:
         rows = await self._fetch(f"SELECT {_MINUTE} FROM minutes WHERE minute >= ? ORDER BY minute", (since,))
         names = _MINUTE.split(", ")
         return [MinuteRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+    async def measure(self, since: int, org: str | None) -> Measured:
+        """See `StoreReader.measure`."""
+        await self._learn_settings()
+
+        async def fetch(sql: str, values: Mapping[str, Any]) -> list[Any]:
+            return list(await self._connection.execute_fetchall(sql, values))
+
+        async with self._one_at_a_time:
+            await fetch("BEGIN", {})
+            try:
+                return await measure(fetch, since, org, self._clock(), self.stuck_after)
+            finally:
+                await fetch("ROLLBACK", {})
 
     async def close(self) -> None:
         """See `StoreReader.close`."""

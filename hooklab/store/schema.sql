@@ -15,7 +15,9 @@ CREATE TABLE messages (
     msisdn TEXT,
     organization_id TEXT,
     total_segments INTEGER,
-    custom_payload TEXT
+    custom_payload TEXT,
+    pending_at INTEGER,              -- the least reported time of a PENDING
+    sent_at INTEGER                  -- the least time of sending that a custom payload told
 ) STRICT;
 CREATE UNIQUE INDEX messages_by_message_id ON messages (message_id);
 CREATE INDEX messages_by_activity ON messages (last_arrival);
@@ -59,7 +61,8 @@ CREATE TABLE batches (
 CREATE TABLE bodies (
     digest BLOB PRIMARY KEY,
     first INTEGER NOT NULL,          -- sequence of the first batch with this body
-    times INTEGER NOT NULL
+    times INTEGER NOT NULL,
+    last_at INTEGER                  -- when it came last; null while it came once
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE quarantine (
@@ -79,8 +82,41 @@ CREATE TABLE minutes (
     quarantined INTEGER NOT NULL,
     delivered INTEGER NOT NULL,      -- new reports by status
     not_delivered INTEGER NOT NULL,
-    pending INTEGER NOT NULL
+    pending INTEGER NOT NULL,
+    late INTEGER NOT NULL
 ) STRICT;
+
+-- What the insights are counted from (facts.py). Hours are since 1970 UTC. It outlives what is pruned.
+CREATE TABLE names (
+    id INTEGER PRIMARY KEY,          -- in order of first appearance; 0 stands for none
+    name TEXT NOT NULL UNIQUE        -- of an organization, or why a message was not delivered
+) STRICT;
+
+CREATE TABLE lives (
+    hour INTEGER NOT NULL,           -- in which the messages were first heard of
+    organization INTEGER NOT NULL,
+    what INTEGER NOT NULL,           -- what they count as
+    detail INTEGER NOT NULL,         -- a reason, or a bucket of milliseconds
+    count INTEGER NOT NULL,
+    PRIMARY KEY (hour, organization, what, detail)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX lives_empty ON lives (count) WHERE count = 0;
+
+CREATE TABLE lags (
+    hour INTEGER NOT NULL,           -- in which new reports were received
+    quarters INTEGER NOT NULL,       -- of an hour by which their clock seems off
+    bucket INTEGER NOT NULL,         -- of tenths of a second from reported to received
+    count INTEGER NOT NULL,
+    PRIMARY KEY (hour, quarters, bucket)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE retries (
+    hour INTEGER NOT NULL,           -- in which a body came again
+    attempt INTEGER NOT NULL,        -- 2 for the first time that it came again
+    half_seconds INTEGER NOT NULL,   -- since the attempt before
+    count INTEGER NOT NULL,
+    PRIMARY KEY (hour, attempt, half_seconds)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE totals (
     id INTEGER PRIMARY KEY CHECK (id = 1),

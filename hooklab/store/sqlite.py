@@ -5,7 +5,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,17 +24,20 @@ from hooklab.database import (
     open_writer,
     put_rows,
 )
+from hooklab.facts import name_of
 from hooklab.files import fsync
-from hooklab.rules import Verdict
+from hooklab.rules import Verdict, state_of
 from hooklab.store.base import StoreError
 from hooklab.store.fold import TOTALS, Changes, Held, HeldMessage, JudgedBatch, fold
+from hooklab.store.rewrite import Rewrite
+from hooklab.wire import NOT_DELIVERED
 
 log = logging.getLogger("hooklab.store")
 
 STORE: Final = Kind(
     name="store",
     application_id=0x686B4C53,  # "hkLS"
-    version=2,
+    version=3,
     schema=resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"),
     # NORMAL: what a power cut takes back, the journal gives again.
     synchronous="NORMAL",
@@ -43,11 +46,11 @@ _CHECKPOINT_PAGES: Final = 8_000
 
 _MESSAGE: Final = (
     "id, message_id, rank, seen, first_final, reports, repeats, first_at, new_at, last_at, last_arrival,"
-    " description, msisdn, organization_id, total_segments, custom_payload"
+    " description, msisdn, organization_id, total_segments, custom_payload, pending_at, sent_at"
 )
 _MESSAGE_CHANGES: Final = (
     "rank", "seen", "first_final", "reports", "repeats", "new_at", "last_at", "last_arrival",
-    "description", "msisdn", "organization_id", "total_segments", "custom_payload",
+    "description", "msisdn", "organization_id", "total_segments", "custom_payload", "pending_at", "sent_at",
 )  # fmt: skip
 _UPDATE_MESSAGES: Final = (
     "UPDATE messages SET "
@@ -63,6 +66,7 @@ _MINUTES: Final = (
     "delivered",
     "not_delivered",
     "pending",
+    "late",
 )
 
 
@@ -138,7 +142,8 @@ class SqliteStore:
     async def _held(self, batches: Sequence[JudgedBatch]) -> Held:
         bodies = await fetch_for(
             self.connection,
-            "SELECT digest, first, times FROM bodies WHERE digest IN (",
+            "SELECT digest, first, times, coalesce(last_at, (SELECT received_at FROM batches WHERE sequence = first))"
+            " FROM bodies WHERE digest IN (",
             [(digest,) for digest in {batch.digest: None for batch in batches}],
             ")",
         )
@@ -163,12 +168,15 @@ class SqliteStore:
             list(keys),
             ") AS v CROSS JOIN reports ON message = v.column1 AND digest = v.column2",
         )
+        names, next_name = await self.names_for(names_in(batches, messages.values()))
         [(last,)] = await self.fetch("SELECT coalesce(max(id), 0) FROM messages")
         return Held(
-            bodies={digest: (first, times) for digest, first, times in bodies},
+            bodies={digest: (first, times, last_at) for digest, first, times, last_at in bodies},
             messages=messages,
             reports=set(reports),
             next_message=last + 1,
+            names=names,
+            next_name=next_name,
         )
 
     async def _write(self, changes: Changes) -> None:
@@ -186,8 +194,11 @@ class SqliteStore:
         await put(
             connection,
             "INSERT INTO bodies",
-            [(digest, first, times) for digest, (first, times) in changes.bodies.items()],
-            "ON CONFLICT (digest) DO UPDATE SET times = excluded.times",
+            [
+                (digest, first, times, None if times == 1 else last_at)
+                for digest, (first, times, last_at) in changes.bodies.items()
+            ],
+            "ON CONFLICT (digest) DO UPDATE SET times = excluded.times, last_at = excluded.last_at",
         )
         await put(
             connection,
@@ -196,6 +207,7 @@ class SqliteStore:
             "ON CONFLICT (id) DO UPDATE SET count = count + excluded.count",
         )
         await self.add_up(changes.minutes, changes.totals)
+        await self.write_facts(changes)
         await self.fetch("UPDATE totals SET checkpoint = ?", (changes.checkpoint,))
 
     async def put_messages(self, messages: Sequence[HeldMessage]) -> None:
@@ -217,8 +229,48 @@ class SqliteStore:
             [totals[name] for name in TOTALS],
         )
 
+    async def write_facts(self, changes: Changes | Rewrite) -> None:
+        """Adds to what the insights are counted from."""
+        put, connection = put_rows, self.connection
+        await put(connection, "INSERT INTO names", changes.names)
+        lives = [
+            (hour, organization, what, detail, count)
+            for (hour, organization), facts in changes.lives.items()
+            for (what, detail), count in facts.items()
+            if count
+        ]
+        add = "DO UPDATE SET count = count + excluded.count"
+        await put(connection, "INSERT INTO lives", lives, f"ON CONFLICT (hour, organization, what, detail) {add}")
+        if any(count < 0 for *_, count in lives):
+            # A row that stands for nobody would tell how chunks fell.
+            await self.fetch("DELETE FROM lives WHERE count = 0")
+        lags = [(*key, count) for key, count in changes.lags.items()]
+        await put(connection, "INSERT INTO lags", lags, f"ON CONFLICT (hour, quarters, bucket) {add}")
+        retries = [(*key, count) for key, count in changes.retries.items()]
+        await put(connection, "INSERT INTO retries", retries, f"ON CONFLICT (hour, attempt, half_seconds) {add}")
+
+    async def names_for(self, names: Iterable[str]) -> tuple[dict[str, int], int]:
+        """The numbers of those of `names` that have one, and the number that the next new one gets."""
+        rows = [(name,) for name in names]
+        found = await fetch_for(self.connection, "SELECT name, id FROM names WHERE name IN (", rows, ")")
+        [(last,)] = await self.fetch("SELECT coalesce(max(id), 0) FROM names")
+        return dict(found), last + 1
+
     async def fetch(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return list(await self.connection.execute_fetchall(sql, values))
+
+
+def names_in(batches: Sequence[JudgedBatch], messages: Iterable[HeldMessage]) -> set[str]:
+    """The names that a chunk may count by: of its reports, and of the messages that they touch."""
+    reports = [one.report for batch in batches for one in batch.judged]
+    found = {report.organization_id for report in reports}
+    found |= {report.description for report in reports if report.status == NOT_DELIVERED}
+    for message in messages:
+        said = message.verdict
+        found.add(said.organization_id)
+        if state_of(said.rank) == NOT_DELIVERED:
+            found.add(said.description)
+    return {name_of(text) for text in found if text is not None}
 
 
 def _held_message(row: Any) -> HeldMessage:
@@ -261,6 +313,8 @@ def _message_row(message: HeldMessage) -> tuple[Any, ...]:
         said.organization_id,
         said.total_segments,
         said.custom_payload,
+        said.pending_at,
+        said.sent_at,
     )
 
 

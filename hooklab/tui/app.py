@@ -18,6 +18,7 @@ from hooklab.tui.screens.batch import BatchScreen
 from hooklab.tui.screens.batches import BatchesScreen
 from hooklab.tui.screens.copied import CopiedScreen
 from hooklab.tui.screens.help import HelpScreen
+from hooklab.tui.screens.insights import InsightsScreen
 from hooklab.tui.screens.leave import LeaveScreen
 from hooklab.tui.screens.listing import ListScreen
 from hooklab.tui.screens.live import LiveScreen
@@ -108,7 +109,7 @@ class MonitorApp(App[str | None]):
 
     def on_mount(self) -> None:
         """The first screen and the one timer; and from now on it can be asked to leave."""
-        for screen in (self._messages, BatchesScreen(), ProblemsScreen(), QuarantineScreen()):
+        for screen in (self._messages, BatchesScreen(), ProblemsScreen(), QuarantineScreen(), InsightsScreen()):
             assert screen.name is not None
             self.install_screen(screen, screen.name)
         self.push_screen(self._messages)

@@ -12,7 +12,7 @@ class Key(NamedTuple):
 
 
 KEYMAP: Final = (
-    Key("1 2 3 4", "messages, batches, problems, quarantine", ("1", "2", "3", "4")),
+    Key("1 2 3 4 5", "messages, batches, problems, quarantine, insights", ("1", "2", "3", "4", "5")),
     Key("j k ↓ ↑", "one line down, up; in a text: to the next line that leads somewhere", ("j", "k", "down", "up")),
     Key("PgDn PgUp", "one screen down, up (ctrl+f ctrl+b)", ("pagedown", "pageup", "ctrl+f", "ctrl+b")),
     Key("g G", "the newest (and follow it), the oldest loaded (Home End)", ("g", "G", "home", "end")),
@@ -25,6 +25,7 @@ KEYMAP: Final = (
     Key("Y", "on the empty start: copy the smsWebhooks JSON", ("Y",)),
     Key("r", "a body as it came, or as indented JSON again", ("r",)),
     Key("u", "the hook URL, the curl line and the smsWebhooks JSON", ("u",)),
+    Key("[ ]", "in the insights: a shorter, a longer window", ("left_square_bracket", "right_square_bracket")),
     Key("ctrl+p :", "command palette: everything by its name", ("ctrl+p", "colon")),
     Key("?", "this help", ("question_mark",)),
     Key(

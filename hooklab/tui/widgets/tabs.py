@@ -9,7 +9,7 @@ from hooklab.tui.cells import Line, Piece, cut, line, width_of
 from hooklab.tui.view import View
 from hooklab.tui.widgets.lines import Lines
 
-SCREENS: Final = (("1", "messages"), ("2", "batches"), ("3", "problems"), ("4", "quarantine"))
+SCREENS: Final = (("1", "messages"), ("2", "batches"), ("3", "problems"), ("4", "quarantine"), ("5", "insights"))
 """The numbered screens: key and name."""
 _ROOMY: Final = 60
 
