@@ -1,6 +1,7 @@
 """Answers about delivery, and about how the provider behaves."""
 
 import time
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
@@ -34,12 +35,14 @@ class InsightsScreen(LiveScreen):
         Binding("right_square_bracket", "window(1)", show=False),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        """`timer` gives seconds that only ever grow."""
         super().__init__(name="insights")
         self._head = Head()
         self._tabs = Tabs("insights")
         self._body = ScrollLines(id="insights")
         self._keys = Keys(_HINTS)
+        self._timer = timer
         self._window = 1
         self._mark: tuple[int, ...] | None = None
         self._not_before = 0.0
@@ -60,7 +63,7 @@ class InsightsScreen(LiveScreen):
         """Reads the window if something changed and the last read is long enough ago."""
         window = self._window
         mark = (window, view.now // MINUTE, *data_mark(view))
-        begun = time.monotonic()
+        begun = self._timer()
         same_window = self._mark is not None and self._mark[0] == window
         if mark == self._mark or (same_window and begun < self._not_before):
             return
@@ -68,7 +71,7 @@ class InsightsScreen(LiveScreen):
         since = None if back is None else (view.now - back) // HOUR * HOUR
         self._found = window, await monitor.insights(since, None)
         self._mark = mark
-        ended = time.monotonic()
+        ended = self._timer()
         self._not_before = ended + max(_EVERY, _SHARE * (ended - begun))
 
     def show(self, view: View) -> None:
