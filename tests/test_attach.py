@@ -179,3 +179,28 @@ def test_a_terminal_of_another_user_shows_it_too(tmp_path: Path) -> None:
         with attached(folder, *given_away) as shown:
             wait_for_two(shown)
             leave(shown)
+
+
+_HANGS = """
+import sys
+from hooklab.store.read import SqliteStoreReader
+async def hangs(self, *_):
+    forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    await self._connection.execute_fetchall(forever)
+SqliteStoreReader.search = hangs
+from hooklab.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_read_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """As on a disk that stalls: `q` ends it with 0 and the terminal as it was."""
+    folder = tmp_path / "data"
+    with RunningService(folder) as service:
+        service.post(body_of(pair()))
+    command: list[str | Path] = [sys.executable, "-c", _HANGS, "attach", "--data-dir", folder]
+    with Terminal(command) as shown:
+        shown.wait_for("no answer for")
+        shown.keys("q")
+        assert shown.ends_with() == 0
+        assert shown.mode_is_restored()

@@ -130,6 +130,25 @@ def test_a_logout_that_ends_it_too_ends_it(tmp_path: Path) -> None:
         assert shown.ends_with() == 0
 
 
+_HUNG_UP_AT_THE_VERY_END = """
+import os, signal, sys
+class Late:
+    def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGHUP):
+        kill(me, number)
+sys.late = Late()
+from hooklab.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_signal_while_python_ends_changes_nothing(tmp_path: Path) -> None:
+    """Exit 0 also where the terminal's end comes when all is done, and Python has given its signals back."""
+    command = [sys.executable, "-c", _HUNG_UP_AT_THE_VERY_END, *hooklab_run(tmp_path / "data", "--token", TOKEN)[3:]]
+    with Screen(tmp_path / "data", command=command) as shown:
+        shown.process.send_signal(signal.SIGTERM)
+        assert shown.ends_with() == 0
+
+
 @pytest.mark.parametrize("seconds", [30])
 def test_a_terminal_that_nobody_reads_stalls_nothing(tmp_path: Path, seconds: int) -> None:
     """While nobody reads for half a minute every POST is 200; when somebody reads again, the screen is whole."""

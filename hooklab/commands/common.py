@@ -1,8 +1,13 @@
 """What commands share: the clock, the data they read, and how they print."""
 
 import asyncio
+import contextlib
 import json
+import logging
+import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -29,6 +34,20 @@ EXPECTED_ERRORS = (CommandError, FolderError, FilterError, MonitorError)
 def clock() -> int:
     """The present, microseconds UTC."""
     return time.time_ns() // 1000
+
+
+def end_quietly(code: int) -> None:
+    """From now on a signal ends nothing any more; where a thread hangs in a stalled disk the process ends at once.
+
+    Python would wait for such a thread for ever, and gives signals back their deadly meaning while it ends.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if any(thread is not threading.current_thread() and not thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        with contextlib.suppress(OSError):  # it may be gone
+            sys.stdout.flush()
+        os._exit(code)
 
 
 def read(settings: Settings, what: Callable[[FolderMonitor], Awaitable[_T]]) -> _T:

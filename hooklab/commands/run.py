@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from hooklab.commands.common import CommandError, clock
+from hooklab.commands.common import CommandError, clock, end_quietly
 from hooklab.config import Settings, load_settings
 from hooklab.files import Folder
 from hooklab.receiver.access import SHORT_TOKEN
@@ -62,7 +62,7 @@ def serve(given: argparse.Namespace, settings: Settings) -> int:
             runner.run(main())
     except ServiceError as error:
         raise CommandError(str(error)) from error
-    _leave_if_held()
+    end_quietly(0)
     return 0
 
 
@@ -84,14 +84,6 @@ def _leave_within(seconds: float) -> None:
 def _leave() -> None:
     logging.getLogger("hooklab").error("not everything could be closed in time; leaving it")
     os._exit(0)
-
-
-def _leave_if_held() -> None:
-    """Ends the process where a thread hangs in a stalled disk: Python would wait for it for ever."""
-    if any(thread is not threading.current_thread() and not thread.daemon for thread in threading.enumerate()):
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(0)
 
 
 def run(given: argparse.Namespace, settings: Settings) -> int:
@@ -122,7 +114,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
             thread.stop()
     except ServiceError as error:
         raise CommandError(str(error)) from error
-    _leave_if_held()
+    end_quietly(0)
     return 0
 
 

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import sys
 
-from hooklab.commands.common import CommandError, clock
+from hooklab.commands.common import CommandError, clock, end_quietly
 from hooklab.config import Settings
 from hooklab.database import DatabaseError, require_ours
 from hooklab.files import Folder, FolderError, read_token
@@ -46,11 +46,15 @@ def show_screen(folder: Folder, service: Service, thread: ServiceThread, leaving
 def _run(app: MonitorApp) -> str:
     app.driver_class = SteadyDriver
     log_faults(app, log)
+    # Not asyncio.run: it would wait at its end for a read that a stalled disk holds up.
+    loop = asyncio.new_event_loop()
     try:
-        result = app.run()
+        result = app.run(loop=loop)
     except OSError as error:  # the terminal went while the app started or ended
         log.warning("the screen ended: %s", error)
         result = HANGUP
+    if not asyncio.all_tasks(loop):
+        loop.close()
     if app.leaving.asked == STOP:
         return STOP
     if result is None and app.return_code:
@@ -94,6 +98,7 @@ def attach(given: argparse.Namespace, settings: Settings) -> int:
         raise CommandError(
             f"the screen failed: {type(fault).__name__}; HOOKLAB_TRACEBACK=1 shows where, please report it"
         )
+    end_quietly(0)
     return 0
 
 

@@ -1,5 +1,6 @@
 """The app: one tick that reads once and hands down one view. Everything it needs is injected."""
 
+import asyncio
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -39,6 +40,7 @@ from hooklab.tui.widgets.tabs import SCREENS
 TICK: Final = 0.5
 _SLOW: Final = 3 * SECOND
 """A read that takes longer than this is talked about."""
+_CLOSE_SECONDS: Final = 2.0
 _BASE: Final = 2
 """Screens that are always there: Textual's blank one, and a numbered one."""
 FILTERS: Final = (
@@ -117,9 +119,12 @@ class MonitorApp(App[str | None]):
         self.leaving.begin(self.exit)
 
     async def on_unmount(self) -> None:
-        """Closes the monitor on the loop on which it read."""
-        with suppress(MonitorError):
-            await self._monitor.close()
+        """Closes the monitor on the loop on which it read; a read that a disk holds up does not hold up the end."""
+        closing = asyncio.create_task(self._monitor.close())
+        await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
+        if closing.done():
+            with suppress(MonitorError):
+                closing.result()
 
     # reading: one at a time, on this loop
 
