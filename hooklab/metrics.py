@@ -65,6 +65,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     counters: Counters
     service: ServiceStatus | None = None
     """None while no service runs on the data folder."""
+    files: int = 0
+    """Another number than before: the files were replaced, and what was read of the old ones means nothing now."""
 
 
 EMPTY_SNAPSHOT: Final = Snapshot(taken_at=0, counters=Counters())

@@ -103,6 +103,8 @@ class FolderMonitor:
         self._store: SqliteStoreReader | None = None
         self._journal: SqliteJournalReader | None = None
         self._opened: tuple[int, int] | None = None
+        self._seen: tuple[int, int] | None = None
+        self._files = 0
         self._opening = asyncio.Lock()
 
     async def snapshot(self) -> Snapshot:
@@ -112,7 +114,12 @@ class FolderMonitor:
             # First the journal's end, then the store: the other way round lag could be negative.
             _, last = await journal.span()
             counters = await store.counters(last)
-        return Snapshot(taken_at=self._clock(), counters=with_service(counters, status), service=status)
+        return Snapshot(
+            taken_at=self._clock(),
+            counters=with_service(counters, status),
+            service=status,
+            files=self._files,
+        )
 
     async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
         """See `Monitor.messages`."""
@@ -213,7 +220,14 @@ class FolderMonitor:
 
     async def _readers(self) -> tuple[SqliteStoreReader, SqliteJournalReader]:
         async with self._opening:
-            present = self._folder.store.stat().st_ino, self._folder.journal.stat().st_ino
+            try:
+                present = self._folder.store.stat().st_ino, self._folder.journal.stat().st_ino
+            except FileNotFoundError:
+                self._seen = None  # the next may have the same numbers
+                raise
+            if present != self._seen:
+                self._seen = present
+                self._files += 1
             if present != self._opened:
                 await self.close()
                 self._journal = await SqliteJournalReader.open(self._folder.journal)

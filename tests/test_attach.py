@@ -181,6 +181,22 @@ def test_a_terminal_of_another_user_shows_it_too(tmp_path: Path) -> None:
             leave(shown)
 
 
+def test_another_folder_of_the_same_name_is_shown(tmp_path: Path) -> None:
+    """Removed and begun anew under the screen: it says that it cannot be read, and then shows what came since."""
+    folder = tmp_path / "data"
+    with RunningService(folder) as service:
+        send_two(service)
+    with attached(folder) as shown:
+        wait_for_two(shown)
+        shutil.rmtree(folder)
+        shown.wait_for("cannot read")
+        with RunningService(folder) as service:
+            service.post(body_of([report(status="PENDING", Msisdn="351900000703")]))
+            shown.wait_for("3519····0703")
+            until(lambda: FAILED not in shown.text(), "the old messages stay")
+            leave(shown)
+
+
 _HANGS = """
 import sys
 from hooklab.store.read import SqliteStoreReader

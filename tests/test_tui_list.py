@@ -201,3 +201,13 @@ async def test_rows_that_arrive_above_draw_no_row_again(monkeypatch: pytest.Monk
         await on.tick()
         assert drawn
         assert "rows" not in drawn
+
+
+async def test_other_files_are_read_from_the_top() -> None:
+    """Where the store was replaced, also by one whose rows come earlier, nothing of the old one stays."""
+    async with stage(many(50)) as on:
+        await on.press("j")
+        on.monitor.rows = [row(number, cursor=number - 1_000) for number in range(1_001, 1_010)]
+        on.monitor.files += 1
+        await on.tick()
+        assert [one.cursor for one in on.shown.rows.items] == list(range(9, 0, -1))

@@ -121,7 +121,7 @@ class FakeMonitor:
         self.gate: asyncio.Event | None = None
         self.asked: list[str] = []
         self.at_once = self.most = 0
-        self.revision = self.closed = 0
+        self.revision = self.closed = self.files = 0
 
     def hold(self, *things: BatchDetail | QuarantineDetail) -> None:
         """More batches, and more in quarantine."""
@@ -166,7 +166,7 @@ class FakeMonitor:
         elements = 2 * len(self.rows) + self.revision
         values = {"messages": len(self.rows), "elements": elements, "reports": elements, **by_state, **service}
         counters = Counters(**{**values, **self.counters})  # type: ignore[arg-type]
-        return Snapshot(taken_at=self.clock(), counters=counters, service=self.service)
+        return Snapshot(taken_at=self.clock(), counters=counters, service=self.service, files=self.files)
 
     async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
         await self._read("messages" if before is None else "older")

@@ -46,7 +46,7 @@ class ListScreen(LiveScreen, Generic[T]):
         self._tabs = Tabs(name)
         self._keys = Keys(self.hints)
         self._mark: tuple[int, ...] | None = None
-        self._stuck = 0
+        self._stuck = self._files = 0
         self._view = View()
 
     def compose(self) -> ComposeResult:
@@ -64,6 +64,9 @@ class ListScreen(LiveScreen, Generic[T]):
 
     async def load(self, monitor: Monitor, view: View) -> None:
         """Reads what changed, and the next older rows if the end is near."""
+        if view.snapshot is not None and view.snapshot.files != self._files:
+            self._files = view.snapshot.files
+            self.list.start_over()
         # Whoever starts over meanwhile gets other rows: what is read for these then reaches nobody.
         rows = self.list.rows
         if rows.top is None:

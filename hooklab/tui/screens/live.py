@@ -50,6 +50,6 @@ class LiveScreen(Screen[None]):
 
 def data_mark(view: View) -> tuple[int, ...]:
     """Changes whenever the store's messages may have; the service's own figures are not in it."""
-    c = view.counters
+    c, files = view.counters, 0 if view.snapshot is None else view.snapshot.files
     held = c.messages, c.delivered, c.not_delivered, c.pending, c.stuck, c.conflicts
-    return c.batches, c.malformed, c.elements, c.reports, c.repeats, c.late, c.quarantined, *held
+    return files, c.batches, c.malformed, c.elements, c.reports, c.repeats, c.late, c.quarantined, *held
