@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from hooklab import __version__
 from hooklab.config import Settings, SettingsError, default_config, load_settings
+from hooklab.options import add_simulate, add_verify, positive
 from hooklab.text import clean
 
 
@@ -105,6 +106,15 @@ def _build_parser() -> argparse.ArgumentParser:
     send.add_argument("files", nargs="+", metavar="FILE", type=Path)
     send.add_argument("--url", help="where to (default: the hook URL of this data folder)")
 
+    simulate = add("simulate", "send made-up reports as the provider does, and keep the truth about them", "simulate")
+    add_simulate(simulate)
+    _add_json(simulate)
+    verify = add(
+        "verify", "compare the data folder with the truth that simulate kept; exit 1 if they differ", "verify"
+    )
+    add_verify(verify)
+    _add_json(verify)
+
     _add_json(add("stats", "the counters", "show"))
     insights = add("insights", "answers: delivery rate, times, reasons, and how the provider sends", "insights")
     insights.add_argument("--since", metavar="TIME", help="30m, 7d or an ISO time, taken to the full hour before")
@@ -119,24 +129,11 @@ def _build_parser() -> argparse.ArgumentParser:
 
     _add_list(add("batches", "requests as they came, newest first", "batches"))
     batch = add("batch", "one request: what became of it, its headers and its body", "batches")
-    batch.add_argument("number", metavar="N", type=_positive)
+    batch.add_argument("number", metavar="N", type=positive)
     batch.add_argument("--raw", action="store_true", help="write the body byte for byte, and nothing else")
     _add_json(batch)
 
-    quarantine = add("quarantine", "what could not be understood", "quarantine", "list_rows")
-    _add_list(quarantine)
-    actions = quarantine.add_subparsers(metavar="list|show|retry", parser_class=_Parser)
-    rows = actions.add_parser("list", help="what is in quarantine, newest first")
-    rows.set_defaults(command=("quarantine", "list_rows"))
-    one = actions.add_parser("show", help="the raw bytes of one row")
-    one.add_argument("row", metavar="ID", type=_positive)
-    one.set_defaults(command=("quarantine", "show"))
-    again = actions.add_parser("retry", help="put all of it through today's rules again, after an upgrade")
-    again.set_defaults(command=("quarantine", "retry"))
-    _add_json(again, suppress=True)
-    for action in (rows, one, again):
-        _add_common(action)
-    _add_list(rows, suppress=True)
+    _add_quarantine(add("quarantine", "what could not be understood", "quarantine", "list_rows"))
 
     rebuild = add("rebuild", "project the journal into a new store, which takes the old one's place", "rebuild")
     rebuild.add_argument("--yes", action="store_true", help="do not ask")
@@ -146,6 +143,22 @@ def _build_parser() -> argparse.ArgumentParser:
         "--base-url", help="how the provider reaches this machine, such as https://hooks.example.com"
     )
     return parser
+
+
+def _add_quarantine(quarantine: argparse.ArgumentParser) -> None:
+    _add_list(quarantine)
+    actions = quarantine.add_subparsers(metavar="list|show|retry", parser_class=_Parser)
+    rows = actions.add_parser("list", help="what is in quarantine, newest first")
+    rows.set_defaults(command=("quarantine", "list_rows"))
+    one = actions.add_parser("show", help="the raw bytes of one row")
+    one.add_argument("row", metavar="ID", type=positive)
+    one.set_defaults(command=("quarantine", "show"))
+    again = actions.add_parser("retry", help="put all of it through today's rules again, after an upgrade")
+    again.set_defaults(command=("quarantine", "retry"))
+    _add_json(again, suppress=True)
+    for action in (rows, one, again):
+        _add_common(action)
+    _add_list(rows, suppress=True)
 
 
 _SETTINGS = {
@@ -199,10 +212,4 @@ def _add_json(parser: argparse.ArgumentParser, *, suppress: bool = False) -> Non
 def _add_list(parser: argparse.ArgumentParser, *, suppress: bool = False) -> None:
     _add_json(parser, suppress=suppress)
     default = argparse.SUPPRESS if suppress else 50
-    parser.add_argument("--limit", metavar="N", type=_positive, default=default, help="at most N (default 50)")
-
-
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 2**62:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
+    parser.add_argument("--limit", metavar="N", type=positive, default=default, help="at most N (default 50)")

@@ -18,18 +18,10 @@ from typing import Any, Final, NamedTuple
 
 from support import body_of, report
 
+from hooklab.simulator.lives import ACCEPTED, FAILURES, HANDED_OVER, WAITING
+
 SAMPLES: Final = Path(__file__).parent.parent / "sample_payloads"
 
-_DELIVERED: Final = "Message delivered to handset"
-_ACCEPTED: Final = "Message accepted by operator"
-_WAITING: Final = ("Buffered in network", "Waiting for handset", "Absent subscriber, will be tried again")
-_FAILURES: Final = {
-    "Absent subscriber": 45,
-    "Number not in use": 25,
-    "Handset memory full": 15,
-    "Blocked by operator": 10,
-    "Validity period expired": 5,
-}
 _FATES: Final = {"usual": 930, "together": 30, "never final": 15, "late": 18, "conflict": 7}
 _REPORTS_A_LIFE: Final = 2.2
 _TOGETHER: Final = 0.3
@@ -148,15 +140,15 @@ class _Provider:
             )
 
         ends = at + seed.lognormvariate(math.log(5), 0.9)
-        finals = [("DELIVERED", _DELIVERED), ("NOT_DELIVERED", self._choice(_FAILURES))]
+        finals = [("DELIVERED", HANDED_OVER), ("NOT_DELIVERED", self._choice(FAILURES))]
         if self._chance(80):
             finals.reverse()
         late = ends + seed.uniform(1, 8)
-        say("PENDING", _ACCEPTED, at, {"together": ends, "late": late}.get(fate))
+        say("PENDING", ACCEPTED, at, {"together": ends, "late": late}.get(fate))
         if fate == "never final":
             return
         if fate == "usual" and ends - at > 4 and self._chance(300):
-            say("PENDING", seed.choice(_WAITING), (at + ends) / 2)
+            say("PENDING", seed.choice(WAITING), (at + ends) / 2)
         say(*finals[0], ends)
         if segments > 1 and self._chance(300):
             say(*finals[0], ends + seed.uniform(1.2, 4))

@@ -18,6 +18,7 @@ from hooklab.config import Settings
 from hooklab.files import Folder, FolderError
 from hooklab.filters import FilterError
 from hooklab.monitor import FolderMonitor, MonitorError, ask_service
+from hooklab.simulator.truth import TruthError
 from hooklab.text import clean
 
 _T = TypeVar("_T")
@@ -27,7 +28,7 @@ class CommandError(Exception):
     """A command cannot do what was asked; the text says why and what to do."""
 
 
-EXPECTED_ERRORS = (CommandError, FolderError, FilterError, MonitorError)
+EXPECTED_ERRORS = (CommandError, FolderError, FilterError, MonitorError, TruthError)
 """Answers, not faults: their text is the one line that goes to stderr."""
 
 

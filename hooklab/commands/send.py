@@ -18,12 +18,12 @@ _TIMEOUT = 15.0
 def send(given: argparse.Namespace, settings: Settings) -> int:
     """POSTs files as they are; 0 if every answer was 200."""
     bodies = [(path, _read(path)) for path in given.files]
-    url = given.url or _running_url(settings)
+    url = given.url or running_url(settings)
     answers = [_send_one(url, path, body) for path, body in bodies]
     return 0 if all(answers) else 1
 
 
-def _running_url(settings: Settings) -> str:
+def running_url(settings: Settings) -> str:
     """The hook URL of the service that runs on the data folder, by its address on this machine."""
     folder = Folder(settings.data_dir)
     running = asyncio.run(ask_service(folder))
@@ -45,7 +45,7 @@ def _send_one(url: str, path: Path, body: bytes) -> bool:
         status, text = post(url, body)
     except (OSError, http.client.HTTPException) as error:
         why = error.strerror if isinstance(error, OSError) else None
-        raise CommandError(f"{path}: no answer from {_place(url)}: {why or type(error).__name__}") from error
+        raise CommandError(f"{path}: no answer from {place(url)}: {why or type(error).__name__}") from error
     print_line(f"{path}: {status}" + (f" {clean(text, 200)}" if text else ""))
     return status == 200
 
@@ -57,6 +57,22 @@ def post(url: str, body: bytes) -> tuple[int, str]:
         CommandError: `url` is not an http or https URL.
         OSError, http.client.HTTPException: there was no answer.
     """
+    connection, target = connection_to(url)
+    connection.timeout = _TIMEOUT
+    try:
+        connection.request("POST", target, body, {"Content-Type": "application/json", "User-Agent": "hooklab-send"})
+        answer = connection.getresponse()
+        return answer.status, answer.read(4096).decode(errors="replace").strip()
+    finally:
+        connection.close()
+
+
+def connection_to(url: str) -> tuple[http.client.HTTPConnection, str]:
+    """A connection to a URL's host, which opens itself when it is used, and the target to ask it for.
+
+    Raises:
+        CommandError: `url` is not an http or https URL.
+    """
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
     try:
         parts = urlsplit(url)
@@ -66,19 +82,14 @@ def post(url: str, body: bytes) -> tuple[int, str]:
     if not host or not url.isascii() or not url.isprintable() or " " in url:
         # Not quoted: it may hold the token, or a password.
         raise CommandError("the URL does not begin with http://HOST or https://HOST, or is not percent-encoded")
-    connection = kind(host, port, timeout=_TIMEOUT)
     try:
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", target, body, {"Content-Type": "application/json", "User-Agent": "hooklab-send"})
-        answer = connection.getresponse()
-        return answer.status, answer.read(4096).decode(errors="replace").strip()
+        host.encode("idna")
     except UnicodeError as error:
-        raise CommandError(f"{_place(url)} has a host that is no name") from error
-    finally:
-        connection.close()
+        raise CommandError(f"{place(url)} has a host that is no name") from error
+    return kind(host, port), (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-def _place(url: str) -> str:
+def place(url: str) -> str:
     """Where a URL points, without its token and whatever else it may hold."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{clean(parts.netloc.rpartition('@')[2], 100)}"

@@ -1,6 +1,7 @@
 """Reads of the store: each one short, on a connection that can only read."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -40,12 +41,12 @@ _BATCH: Final = (
     f" WHERE id = (coalesce(retry_of, sequence) << {rules.INDEX_BITS} | {rules.WHOLE_BODY})) FROM batches"
 )
 _TIMELINE: Final = """
-SELECT a.arrival, a.retry, r.status, r.reported_at, r.description, b.received_at, b.label
-FROM (SELECT message, digest, arrival, NULL AS retry FROM reports WHERE message = :id
-      UNION ALL SELECT message, digest, arrival, retry FROM repeats WHERE message = :id) a
+SELECT a.message, a.arrival, a.retry, r.status, r.reported_at, r.description, b.received_at, b.label
+FROM (SELECT message, digest, arrival, NULL AS retry FROM reports WHERE message BETWEEN :first AND :last
+      UNION ALL SELECT message, digest, arrival, retry FROM repeats WHERE message BETWEEN :first AND :last) a
 JOIN reports r ON r.message = a.message AND r.digest = a.digest
 LEFT JOIN batches b ON b.sequence = a.arrival >> 22
-ORDER BY a.arrival
+ORDER BY a.message, a.arrival
 """
 _QUARANTINE: Final = (
     "SELECT q.id, q.reason, q.count, b.received_at, {raw} FROM quarantine q"
@@ -146,8 +147,26 @@ class SqliteStoreReader:
         if not rows:
             return None
         key, *row = rows[0]
-        arrivals = await self._fetch(_TIMELINE, {"id": key})
+        arrivals = await self._fetch(_TIMELINE, {"first": key, "last": key})
         return MessageDetail(message=self._message(row), timeline=_timeline(arrivals))
+
+    async def histories(self, after: int, limit: int) -> list[tuple[int, MessageDetail]]:
+        """Messages with their timelines in order of first appearance, each with its number; `after` is the last's."""
+        rows = await self._fetch(
+            f"SELECT id, {_MESSAGE} FROM messages WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
+        )
+        if not rows:
+            return []
+        arrivals: dict[int, list[Any]] = defaultdict(list)
+        for one in await self._fetch(_TIMELINE, {"first": rows[0][0], "last": rows[-1][0]}):
+            arrivals[one[0]].append(one)
+        return [
+            (key, MessageDetail(message=self._message(row), timeline=_timeline(arrivals[key]))) for key, *row in rows
+        ]
+
+    async def settings(self) -> dict[str, str]:
+        """The settings that what is stored depends on, by name."""
+        return dict(await self._fetch("SELECT name, value FROM settings"))
 
     async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
         """See `StoreReader.batches`."""
@@ -279,9 +298,10 @@ def _became(here: int, first: int, retry: int | None) -> str:
 
 def _timeline(rows: list[Any]) -> list[TimelineEntry]:
     repeat = {None: None, 0: "duplicate", 1: "retry"}
-    named = rules.kinds(rules.Arrival(arrival, status, repeat[retry]) for arrival, retry, status, *_ in rows)
+    named = rules.kinds(rules.Arrival(arrival, status, repeat[retry]) for _, arrival, retry, status, *_ in rows)
     entries: list[TimelineEntry] = []
-    for kind, (arrival, _, status, reported_at, description, received_at, label) in zip(named, rows, strict=True):
+    for kind, row in zip(named, rows, strict=True):
+        _, arrival, _, status, reported_at, description, received_at, label = row
         batch, index = rules.unpack(arrival)
         entries.append(
             TimelineEntry(

@@ -1,0 +1,1 @@
+"""What must be in a data folder, judged by rules of its own, and in what it differs."""
