@@ -69,8 +69,8 @@ def positive(text: str) -> int:
 def messages(text: str) -> int:
     """So many messages as fit into memory: all is planned before the first byte is sent."""
     value = positive(text)
-    if value > 1_000_000:
-        raise argparse.ArgumentTypeError("at most 1,000,000 messages")
+    if value > 500_000:
+        raise argparse.ArgumentTypeError("at most 500,000 messages: each takes some 4 KB of memory")
     return value
 
 
