@@ -254,6 +254,8 @@ async def test_stuck_messages_are_those_of_the_window(told: tuple[Campaign, Insi
     assert (await bench.ask(sent_at_key="meta.sent")).stuck == campaign.states["PENDING"]
     ours = await bench.ask(org=ORGANIZATIONS[2], sent_at_key="meta.sent")
     assert ours.stuck == ours.pending > 0
+    half = await bench.ask(START + 3 * HOUR, sent_at_key="meta.sent")
+    assert 0 < half.stuck == half.pending < campaign.states["PENDING"]
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -40,10 +40,12 @@ def test_weekends_are_learnt_in_three_weeks() -> None:
     assert found(traffic(28, range(9, 18), range(5)), monday)
 
 
-def test_a_campaign_once_a_week_is_no_steady_traffic() -> None:
-    """What mostly is quiet is expected to be quiet, however long."""
-    usual = traffic(28, range(10, 11), range(1))
-    assert not found(usual, (MONDAY + 660, MONDAY + 7 * DAY + 600))
+def test_a_campaign_once_in_a_while_is_no_steady_traffic() -> None:
+    """What mostly is quiet is expected to be quiet, however long; what comes every Monday is missed on a Monday."""
+    once = traffic(1, range(10, 11))
+    gap = (MONDAY + 660, MONDAY + 28 * DAY)
+    assert not found(Usual(once.first, gap[1], gap[1], once.hours), gap)
+    assert found(traffic(28, range(10, 11), range(1)), (MONDAY + 660, MONDAY + 14 * DAY))
 
 
 def test_a_few_messages_an_hour_leave_gaps() -> None:
