@@ -130,6 +130,27 @@ def test_a_logout_that_ends_it_too_ends_it(tmp_path: Path) -> None:
         assert shown.ends_with() == 0
 
 
+_NEVER_STOPS = """
+import sys
+from hooklab.service import ServiceThread
+ServiceThread.ask_to_stop = lambda self: None
+from hooklab.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_service_that_does_not_stop_is_left_in_time(tmp_path: Path) -> None:
+    """Where something holds up its end while there is no screen any more, the process still ends, with 0."""
+    folder = tmp_path / "data"
+    command = [sys.executable, "-c", _NEVER_STOPS, *hooklab_run(folder, "--token", TOKEN)[3:]]
+    with Screen(folder, command=command) as shown:
+        shown.wait_for("smsWebhooks")
+        shown.process.send_signal(signal.SIGHUP)
+        until(lambda: "without a screen" in (folder / "hooklab.log").read_text(), "it does not notice")
+        shown.process.send_signal(signal.SIGTERM)
+        assert shown.ends_with() == 0
+
+
 _HUNG_UP_AT_THE_VERY_END = """
 import os, signal, sys
 class Late:

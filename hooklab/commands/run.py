@@ -99,7 +99,12 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     _log_to(logging.FileHandler(_private(folder.log), encoding="utf-8", errors="backslashreplace"), logging.INFO)
     logging.raiseExceptions = False  # a log on a full disk would tell of it there
     thread, leaving = ServiceThread(settings, clock), Leaving()
-    handle_signals(leaving, thread.ask_to_stop)
+
+    def stop() -> None:
+        thread.ask_to_stop()
+        _leave_within(_END_SECONDS)
+
+    handle_signals(leaving, stop)
     try:
         try:
             service = thread.start()
