@@ -2,42 +2,20 @@
 
 import re
 import sys
-import unicodedata
 from typing import Final
 
 import pytest
+from hostile import INVISIBLE, harmful
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooklab.text import MASK, clean, clean_lines, mask_number, mask_numbers, mask_token
-
-BAD_CATEGORIES: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-INVISIBLE: Final = frozenset(
-    code
-    for first, last in [
-        *[(0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x17B4, 0x17B5)],
-        *[(0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164)],
-        *[(0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3)],
-        *[(0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)],
-    ]
-    for code in range(first, last + 1)
-)
-"""Unicode's default-ignorable characters: nothing is seen of them, so they hide what is there."""
 
 # Every character that there is, lone surrogates too: hypothesis leaves those out of its texts by itself.
 _any_text = st.text(st.characters(categories=None, exclude_categories=()), max_size=60)
 _controls = "\x00\x07\x08\t\n\r\x1b\x7f\x80\x84\x85\x90\x9b\x9c\x9d\u00a0\u00ad\u061c\u200b\u200d\u2028\u2029\u202e"
 _others = "\u2066\u2069\ufeff\ufe0f\u034f\u0301\u20dd\u0e49\ud800\udfff\U000e0041\U0001f600a \u3000\ue000"
 _hostile = st.lists(st.sampled_from([*_controls, *_others]), max_size=40).map("".join)
-
-
-def harmful(text: str, allowed: str = "") -> list[str]:
-    """The characters of `text` that must not reach a terminal, as code points."""
-    return [
-        f"U+{ord(char):04X}"
-        for char in text
-        if char not in allowed and (unicodedata.category(char) in BAD_CATEGORIES or ord(char) in INVISIBLE)
-    ]
 
 
 def test_every_character_that_there_is_comes_out_harmless() -> None:
