@@ -7,12 +7,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar, Final
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from hooklab.metrics import Snapshot
 from hooklab.monitor import Monitor, MonitorError
+from hooklab.text import clean, clean_lines
 from hooklab.times import SECOND, Clock
 from hooklab.tui.rate import Rate
 from hooklab.tui.screens.batch import BatchScreen
@@ -41,6 +43,8 @@ TICK: Final = 0.5
 _SLOW: Final = 3 * SECOND
 """A read that takes longer than this is talked about."""
 _CLOSE_SECONDS: Final = 2.0
+_PASTED: Final = 1_000
+"""Characters of what is pasted that are taken; no line here is for more."""
 _BASE: Final = 2
 """Screens that are always there: Textual's blank one, and a numbered one."""
 FILTERS: Final = (
@@ -125,6 +129,16 @@ class MonitorApp(App[str | None]):
         if closing.done():
             with suppress(MonitorError):
                 closing.result()
+
+    async def on_event(self, event: events.Event) -> None:
+        """What is pasted or typed may hold anything, and Textual's input lines, the palette's too, show it as it is:
+        it is cleaned before any of them sees it.
+        """
+        if isinstance(event, events.Paste):
+            event.text = clean_lines(event.text, _PASTED)
+        elif isinstance(event, events.Key) and event.is_printable and clean(event.character or "") != event.character:
+            return
+        await super().on_event(event)
 
     # reading: one at a time, on this loop
 
