@@ -8,7 +8,7 @@ from rich.cells import chop_cells
 from hooklab.rules import WHOLE_BODY, label_mismatches, pack
 from hooklab.store.base import BatchDetail, BatchRow, ElementFate
 from hooklab.text import clean, clean_lines, mask_numbers
-from hooklab.tui.cells import EMPTY, Line, Piece, fit, line, squeeze
+from hooklab.tui.cells import EMPTY, Line, Piece, fit, line, squeeze, wrap
 from hooklab.tui.facts import block, fact, folded, indented, rule
 from hooklab.tui.format import bytes_of, full_stamp, ordinal, state_piece
 from hooklab.tui.targets import Target, ToBatch, ToMessage, ToQuarantined
@@ -110,7 +110,8 @@ def body_lines(name: str, body: bytes, width: int, *, raw: bool, revealed: bool,
         for part in (chop_cells(text, room) or [""]) if shown is body else indented(text, room):
             yield line(f"   {part}")
     if len(shown) > _BODY_SHOWN:
-        yield line(Piece(f"   … and {bytes_of(len(shown) - _BODY_SHOWN)} more: {whole} writes all", "quiet"))
+        more = f"… and {bytes_of(len(shown) - _BODY_SHOWN)} more: {whole} writes all"
+        yield from (line(Piece(f"   {text}", "quiet")) for text in wrap(more, width - 4))
 
 
 def _indented_json(body: bytes) -> bytes:

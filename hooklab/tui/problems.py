@@ -120,7 +120,9 @@ def _refusals(view: View, width: int) -> Iterator[Line]:
 
 
 def _title(name: str, means: str, width: int) -> Iterator[Line]:
-    yield line(Piece(" ⚑ ", "warn"), Piece(name, "strong"))
+    first, *more = wrap(name, width - 4)
+    yield line(Piece(" ⚑ ", "warn"), Piece(first, "strong"))
+    yield from (line(Piece(f"   {text}", "strong")) for text in more)
     yield from (line(Piece(f"   {text}", "quiet")) for text in wrap(clean(means, 600), width - 4))
 
 
