@@ -2,8 +2,8 @@
 
 Textual's driver trusts its terminal: a full one blocks the app's loop, a closed one makes its input thread spin,
 and a signal to stop stops the whole process, receiver included. This subclass takes that trust away. It reaches
-into names that Textual does not promise (`_file`, the two signal methods), hence the narrow version range in
-`pyproject.toml` and the tests in a real pty.
+into names that Textual does not promise (`_file`, the parser of keys, the two signal methods), hence the narrow
+version range in `pyproject.toml` and the tests in a real pty.
 """
 
 import asyncio
@@ -13,9 +13,11 @@ import select
 import sys
 import termios
 import threading
+from codecs import getincrementaldecoder
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 _PATIENCE: Final = 0.25
 """Seconds that one write waits for the terminal before it is dropped."""
+_TURN: Final = 0.1
+"""Seconds in which the thread that reads keys looks whether it is to end."""
 _AFRESH: Final = b"\x18\x1b[0m"
 """Ends a sequence that a dropped write cut in two, and its colours."""
 
@@ -124,6 +128,24 @@ class SteadyDriver(LinuxDriver):
         self._steady = SteadyFile(fd, self._draw_anew)
         self._file = self._steady  # type: ignore[assignment]  # it has what the writer thread uses
         threading.Thread(target=self._watch, name="terminal watch", daemon=True).start()
+
+    def run_input_thread(self) -> None:
+        """As Textual's, in which a byte that is no UTF-8, as from a Latin-1 clipboard, ends the screen; here it is
+        U+FFFD.
+        """
+        parser = XTermParser()
+        decode = getincrementaldecoder("utf-8")("replace").decode
+
+        def read() -> None:
+            if select.select([self.fileno], [], [], _TURN)[0] and (text := decode(os.read(self.fileno, 4096))):
+                for event in parser.feed(text):
+                    self.process_message(event)
+            for event in parser.tick():
+                self.process_message(event)
+
+        while not self.exit_event.is_set():
+            read()
+        read()  # answers of the terminal that come late are not for the shell
 
     def stop_application_mode(self) -> None:
         """Restores the terminal, also one that takes nothing at the moment."""
