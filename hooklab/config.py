@@ -170,6 +170,8 @@ def _check(settings: Settings) -> None:
     url = settings.public_url
     if url is not None and not url.startswith(("http://", "https://")):
         raise SettingsError(f"public_url: {url!r} does not begin with https:// or http://")
+    if url is not None and (not url.isprintable() or " " in url):
+        raise SettingsError(f"public_url: {url!a} holds a space or a character that cannot be printed")
 
 
 def default_config(environment: Mapping[str, str] = os.environ) -> Path | None:
