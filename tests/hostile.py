@@ -171,7 +171,7 @@ def is_harmful(char: str) -> bool:
 
 
 def harmful(text: str, allowed: str = "") -> list[str]:
-    """The characters of `text` that must not reach a terminal, as code points."""
+    """The characters of `text` that must not reach a terminal, as code points, each once."""
     if text.isascii() and text.isprintable():
         return []
-    return [f"U+{ord(char):04X}" for char in text if char not in allowed and is_harmful(char)]
+    return [f"U+{ord(char):04X}" for char in dict.fromkeys(text) if char not in allowed and is_harmful(char)]
