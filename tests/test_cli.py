@@ -847,3 +847,49 @@ def test_send_goes_to_this_machine_whatever_the_provider_sees(tmp_path: Path) ->
         done = hooklab("send", SAMPLES / "01_single_report.json", data_dir=folder)
         assert (done.returncode, done.stdout.endswith(b": 200\n")) == (0, True)
     assert "no hooklab runs" in error_of(hooklab("send", SAMPLES / "01_single_report.json", data_dir=folder), 1)
+
+
+def test_insights_tell_what_the_counters_tell(story: Story) -> None:
+    """States, repeats and late reports are those of `stats`; an empty window has none; the text says the same."""
+    found = json_of("insights", data_dir=story.folder)
+    stats = json_of("stats", data_dir=story.folder)
+    for name in ("messages", "delivered", "not_delivered", "pending", "conflicts", "stuck"):
+        assert found[name] == stats[name], name
+    for name in ("batches", "reports", "repeats", "late"):
+        assert found["provider"][name] == stats[name], name
+    assert found["delivery_rate"] == 492 / 519
+    assert sum(one["messages"] for one in found["failure_reasons"]) + found["other_reasons"] == 27
+    assert sum(one["messages"] for one in found["by_hour"]) == 525
+    assert [(one["attempt"], one["batches"]) for one in found["provider"]["retries"]] == [(2, 1)]
+    times = found["pending_to_final"]
+    without = times["without_pending"] + times["without_time"] + times["backwards"]
+    assert times["messages"] + without == 519
+    assert found["sent_to_final"] is None
+    assert json_of("insights", "--since", "2999-01-01", data_dir=story.folder)["messages"] == 0
+    assert json_of("insights", "--since", "7d", data_dir=story.folder)["messages"] == 525
+    organization = found["by_organization"][0]["organization_id"]
+    ours = json_of("insights", "--org", organization.upper()[:13], data_dir=story.folder)
+    assert ours["messages"] == found["by_organization"][0]["messages"]
+    text = hooklab("insights", data_dir=story.folder).stdout.decode()
+    assert "94.8 % of 519 messages with a final were delivered, 93.7 % of all 525." in text
+
+
+def test_a_live_service_reads_the_time_of_sending(tmp_path: Path) -> None:
+    """With `sent_at_key` the JSON has send-to-final; retries of a body are timed as they come."""
+    with RunningService(tmp_path / "data", "--sent-at-key", "sent") as service:
+        final = report(CustomPayload='{"sent": "2026-11-22T09:30:02.120Z"}')
+        service.post(body_of([final]))
+        service.post(body_of([final]))
+        service.settled()
+        found = json_of("insights", data_dir=tmp_path / "data")
+    assert found["sent_to_final"]["key"] == "sent"
+    assert found["sent_to_final"]["p50_s"] == pytest.approx(60, rel=0.032)
+    [retry] = found["provider"]["retries"]
+    assert (retry["attempt"], retry["batches"]) == (2, 1)
+    assert found["pending_to_final"]["without_pending"] == 1
+
+
+def test_a_window_that_is_no_time_is_an_error(story: Story) -> None:
+    """The same sentence as for the filter word."""
+    done = hooklab("insights", "--since", "yesterday", data_dir=story.folder)
+    assert "since:yesterday is no time; write since:30m" in error_of(done, 1)

@@ -239,3 +239,15 @@ def test_a_rebuild_may_change_all_and_keeps_what_is_not_named() -> None:
     assert settle(KEPT, load(), anew=True) == InForce("Europe/Lisbon", 3_600_000_000, 50)
     asked = load({"assume_timezone": "UTC", "max_elements": 70, "stuck_after": "5m"})
     assert settle(KEPT, asked, anew=True) == InForce("UTC", 300_000_000, 70)
+
+
+def test_the_key_of_the_time_of_sending_changes_with_a_rebuild_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """A new store takes it, a kept one keeps its own and says so; a rebuild changes it, and an empty one ends it."""
+    asked = load({"sent_at_key": "meta.sent"})
+    assert settle({}, asked, anew=False).sent_at_key == "meta.sent"
+    assert settle(KEPT, asked, anew=False).sent_at_key == ""
+    assert "sent_at_key stays unset" in caplog.text
+    kept = settle(KEPT, asked, anew=True).as_kept()
+    assert kept["sent_at_key"] == "meta.sent"
+    assert settle(kept, load(), anew=True).sent_at_key == "meta.sent"
+    assert settle(kept, load({"sent_at_key": ""}), anew=True).sent_at_key == ""
