@@ -26,7 +26,7 @@ from hooklab.rules import WHOLE_BODY, unpack
 from hooklab.store.fold import Judged, JudgedBatch, Quarantined
 from hooklab.store.healing import InQuarantine, SqliteHealing, bodies_before
 from hooklab.store.rewrite import HeldAside, rewrite
-from hooklab.store.sqlite import SqliteStore, names_in
+from hooklab.store.sqlite import SqliteStore
 from hooklab.wire import Elements
 
 log = logging.getLogger("hooklab.healing")
@@ -123,8 +123,7 @@ class Healer:
             after.append(own[sequence].after(stored, chosen) if sequence in own else before[-1])
         attempts = await self._held.attempts(list(by_batch))
         bodies = bodies_before(attempts, [(one.sequence, one.digest) for one in before])
-        names, next_name = await self._store.names_for(names_in(after, ()))
-        aside = HeldAside(bodies, keys, next_message, names, next_name)
+        aside = HeldAside(bodies, keys, next_message)
         await self._held.apply(rewrite(before, after, aside))
 
     def _stored(self, batch: JournalBatch, indexes: Sequence[int]) -> list[Judged]:

@@ -292,5 +292,5 @@ def test_a_repeat_is_a_retry_also_where_the_first_batch_is_not_looked_at() -> No
     assert isinstance(one, Judged)
     alone = [batch_of(replace(journal.batches[0], sequence=4), 2, [one, replace(one, index=1)], [])]
     digest = alone[0].digest
-    assert [row[3] for row in rewrite(alone, alone, HeldAside({}, {}, 1, {}, 1)).repeats] == [0]
-    assert [row[3] for row in rewrite(alone, alone, HeldAside({digest: (2, 2, None)}, {}, 1, {}, 1)).repeats] == [1]
+    assert [row[3] for row in rewrite(alone, alone, HeldAside({}, {}, 1)).repeats] == [0]
+    assert [row[3] for row in rewrite(alone, alone, HeldAside({digest: (2, 2, None)}, {}, 1)).repeats] == [1]

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from hooklab import rules
-from hooklab.facts import TENTH, TOTAL_OF, Fact, facts_of, half_seconds, name_of, quarters_off
+from hooklab.facts import TENTH, TOTAL_OF, Fact, facts_of, half_seconds, name_of, number_of, quarters_off
 from hooklab.histogram import bucket_of
 from hooklab.rules import Verdict
 from hooklab.times import HOUR, MINUTE
@@ -102,9 +102,6 @@ class Held(Struct):
     """(message, digest) of the reports that are known."""
     next_message: int
     """The key that the next new message gets."""
-    names: dict[str, int]
-    """The numbers of organizations and reasons."""
-    next_name: int
 
 
 ReportRow = tuple[int, bytes, int, int, str | None, str | None, str | None]
@@ -129,7 +126,8 @@ class Changes(Struct):
     """By id: reason, elements, count (to add to what is there), raw."""
     minutes: dict[int, list[int]] = field(default_factory=dict)
     """By minute: what to add to batches, elements, reports, repeats, quarantined, the three states and late."""
-    names: list[tuple[int, str]] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    """The organizations and reasons of the new reports, by number."""
     lives: dict[tuple[int, int], dict[Fact, int]] = field(default_factory=dict)
     """By hour and organization: what to add to each fact, or to take away."""
     lags: dict[tuple[int, int, int], int] = field(default_factory=dict)
@@ -153,6 +151,8 @@ class _Folding:
     def __init__(self, held: Held) -> None:
         self._held = held
         self._were: dict[int, Life] = {}
+        self._numbers: dict[str | None, int] = {None: 0}
+        self._named: set[str] = set()
         self._lags: dict[int, dict[int, int]] = {}
         self._hour_lags: dict[int, int] = {}
         self.changes = Changes()
@@ -248,10 +248,9 @@ class _Folding:
             self.changes.repeats.append((message.id, arrival, report.digest, int(retry)))
             return False
         self._held.reports.add(key)
-        if report.organization_id not in self._held.names:
-            self._number(report.organization_id)
+        self._name(report.organization_id)
         if report.status == NOT_DELIVERED:
-            self._number(report.description)
+            self._name(report.description)
         if one.reported_us is not None:
             tenths = (batch.received_at - one.reported_us) // TENTH
             self._hour_lags[tenths] = self._hour_lags.get(tenths, 0) + 1
@@ -279,16 +278,17 @@ class _Folding:
         return True
 
     def _number(self, text: str | None) -> int:
-        """The number of a name; new reports name theirs in order of arrival, whatever decides later."""
-        if text is None:
-            return 0
-        name = name_of(text)
-        number = self._held.names.get(name)
+        number = self._numbers.get(text)
         if number is None:
-            number = self._held.names[name] = self._held.next_name
-            self._held.next_name += 1
-            self.changes.names.append((number, name))
+            assert text is not None
+            number = self._numbers[text] = number_of(name_of(text))
         return number
+
+    def _name(self, text: str | None) -> None:
+        """Keeps the name of a new report, whatever decides in the end: how chunks fall must not show."""
+        if text is not None and text not in self._named:
+            self._named.add(text)
+            self.changes.names[self._number(text)] = name_of(text)
 
     def _life(self, message: HeldMessage) -> Life:
         said = message.verdict

@@ -28,7 +28,7 @@ class Rewrite(Struct):
     repeats: list[tuple[int, int, bytes, int]]
     batches: list[BatchChange]
     minutes: dict[int, list[int]]
-    names: list[tuple[int, str]]
+    names: dict[int, str]
     lives: dict[tuple[int, int], dict[Fact, int]]
     lags: dict[tuple[int, int, int], int]
     retries: dict[tuple[int, int, int], int]
@@ -46,15 +46,11 @@ class HeldAside(Struct, frozen=True):
         bodies: of each digest its first batch and how often it came before the first of these batches, if it did.
         keys: of the touched messages, by `message_id`.
         next_message: the key that the next new message gets.
-        names: the numbers of organizations and reasons.
-        next_name: the number that the next new name gets.
     """
 
     bodies: Mapping[bytes, BodyRow]
     keys: Mapping[bytes, int]
     next_message: int
-    names: dict[str, int]
-    next_name: int
 
 
 def rewrite(before: Sequence[JudgedBatch], after: Sequence[JudgedBatch], held: HeldAside) -> Rewrite:
@@ -92,17 +88,7 @@ def rewrite(before: Sequence[JudgedBatch], after: Sequence[JudgedBatch], held: H
 
 
 def _folded(batches: Sequence[JudgedBatch], held: HeldAside) -> Changes:
-    return fold(
-        batches,
-        Held(
-            bodies=held.bodies,
-            messages={},
-            reports=set(),
-            next_message=1,
-            names=dict(held.names),
-            next_name=held.next_name,
-        ),
-    )
+    return fold(batches, Held(bodies=held.bodies, messages={}, reports=set(), next_message=1))
 
 
 def _less(new: Mapping[_K, int], old: Mapping[_K, int]) -> dict[_K, int]:

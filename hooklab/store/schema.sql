@@ -88,8 +88,8 @@ CREATE TABLE minutes (
 
 -- What the insights are counted from (facts.py). Hours are since 1970 UTC. It outlives what is pruned.
 CREATE TABLE names (
-    id INTEGER PRIMARY KEY,          -- in order of first appearance; 0 stands for none
-    name TEXT NOT NULL UNIQUE        -- of an organization, or why a message was not delivered
+    id INTEGER PRIMARY KEY,          -- of its digest; 0 stands for none
+    name TEXT NOT NULL               -- of an organization, or why a message was not delivered
 ) STRICT;
 
 CREATE TABLE lives (

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,13 +24,11 @@ from hooklab.database import (
     open_writer,
     put_rows,
 )
-from hooklab.facts import name_of
 from hooklab.files import fsync
-from hooklab.rules import Verdict, state_of
+from hooklab.rules import Verdict
 from hooklab.store.base import StoreError
 from hooklab.store.fold import TOTALS, Changes, Held, HeldMessage, JudgedBatch, fold
 from hooklab.store.rewrite import Rewrite
-from hooklab.wire import NOT_DELIVERED
 
 log = logging.getLogger("hooklab.store")
 
@@ -168,15 +166,12 @@ class SqliteStore:
             list(keys),
             ") AS v CROSS JOIN reports ON message = v.column1 AND digest = v.column2",
         )
-        names, next_name = await self.names_for(names_in(batches, messages.values()))
         [(last,)] = await self.fetch("SELECT coalesce(max(id), 0) FROM messages")
         return Held(
             bodies={digest: (first, times, last_at) for digest, first, times, last_at in bodies},
             messages=messages,
             reports=set(reports),
             next_message=last + 1,
-            names=names,
-            next_name=next_name,
         )
 
     async def _write(self, changes: Changes) -> None:
@@ -232,7 +227,7 @@ class SqliteStore:
     async def write_facts(self, changes: Changes | Rewrite) -> None:
         """Adds to what the insights are counted from."""
         put, connection = put_rows, self.connection
-        await put(connection, "INSERT INTO names", changes.names)
+        await put(connection, "INSERT INTO names", list(changes.names.items()), "ON CONFLICT (id) DO NOTHING")
         lives = [
             (hour, organization, what, detail, count)
             for (hour, organization), facts in changes.lives.items()
@@ -249,28 +244,8 @@ class SqliteStore:
         retries = [(*key, count) for key, count in changes.retries.items()]
         await put(connection, "INSERT INTO retries", retries, f"ON CONFLICT (hour, attempt, half_seconds) {add}")
 
-    async def names_for(self, names: Iterable[str]) -> tuple[dict[str, int], int]:
-        """The numbers of those of `names` that have one, and the number that the next new one gets."""
-        rows = [(name,) for name in names]
-        found = await fetch_for(self.connection, "SELECT name, id FROM names WHERE name IN (", rows, ")")
-        [(last,)] = await self.fetch("SELECT coalesce(max(id), 0) FROM names")
-        return dict(found), last + 1
-
     async def fetch(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return list(await self.connection.execute_fetchall(sql, values))
-
-
-def names_in(batches: Sequence[JudgedBatch], messages: Iterable[HeldMessage]) -> set[str]:
-    """The names that a chunk may count by: of its reports, and of the messages that they touch."""
-    reports = [one.report for batch in batches for one in batch.judged]
-    found = {report.organization_id for report in reports}
-    found |= {report.description for report in reports if report.status == NOT_DELIVERED}
-    for message in messages:
-        said = message.verdict
-        found.add(said.organization_id)
-        if state_of(said.rank) == NOT_DELIVERED:
-            found.add(said.description)
-    return {name_of(text) for text in found if text is not None}
 
 
 def _held_message(row: Any) -> HeldMessage:
