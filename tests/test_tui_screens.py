@@ -398,12 +398,12 @@ async def test_the_palette_finds_by_name(key: str) -> None:
 
 
 async def test_every_command_of_the_palette_works() -> None:
-    """Each one runs without a fault, from every screen."""
+    """Each one runs without a fault, from a list and from a text."""
     async with stage(full(), (120, 36)) as on:
         names = [command.title for command in on.app.get_system_commands(on.app.screen)]
         assert len(names) == len(set(names))
         assert not {"Screenshot", "Theme", "Maximize"} & set(names)
-        for start in "1234":
+        for start in "13":
             for name in names:
                 if name == "Quit":
                     continue

@@ -34,14 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("bench: wrk is not here; --load python needs nothing else", file=sys.stderr)
         return 2
     generator = given.load or ("wrk" if wrk_is_here() else "python")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+    interrupt = _Interrupt()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt.come)
     try:
         if given.json is not None:
             given.json.touch()  # found out now and not after minutes
         with tempfile.TemporaryDirectory(prefix="hooklab-bench-", dir=given.dir) as folder:
             try:
-                report = _measure(given, Bench(Path(folder), generator, given.settle, given.drain))
+                report = _measure(given, Bench(Path(folder), generator, given.settle, given.drain), interrupt)
             finally:
                 end_left_over(Path(folder))
     except KeyboardInterrupt:
@@ -56,9 +57,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if report.totals_hold else 1
 
 
-def _leave(number: int, frame: object) -> NoReturn:
-    """Ends as after Ctrl-C, through every `finally`."""
-    raise KeyboardInterrupt
+class _Interrupt:
+    """A signal ends all as Ctrl-C does, through every `finally`; also one that came where Python swallows that."""
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def come(self, number: int, frame: object) -> NoReturn:
+        """Handles a signal."""
+        self._came = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Ends if one came."""
+        if self._came:
+            raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -112,7 +125,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _measure(given: argparse.Namespace, bench: Bench) -> Report:
+def _measure(given: argparse.Namespace, bench: Bench, interrupt: _Interrupt) -> Report:
     machine = _machine(bench)
     began = time.perf_counter()
     rows: list[Row] = []
@@ -126,6 +139,7 @@ def _measure(given: argparse.Namespace, bench: Bench) -> Report:
             for name in given.subjects[:: -1 if round_number % 2 else 1]:
                 seed += 1
                 run = run_subject(name, cell, bench, seed)
+                interrupt.check()
                 runs[name].append(run)
                 [row] = rows_of(reports, connections, seconds, {name: [run]})
                 print(progress(row), file=sys.stderr, flush=True)
