@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 from textual import events
 from textual.app import App, SystemCommand
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
@@ -26,6 +27,7 @@ from hooklab.tui.screens.leave import LeaveScreen
 from hooklab.tui.screens.listing import ListScreen
 from hooklab.tui.screens.live import LiveScreen
 from hooklab.tui.screens.messages import MessagesScreen
+from hooklab.tui.screens.palette import Palette
 from hooklab.tui.screens.problems import ProblemsScreen
 from hooklab.tui.screens.quarantine import QuarantineScreen
 from hooklab.tui.screens.quarantined import QuarantinedScreen
@@ -47,6 +49,8 @@ _PASTED: Final = 1_000
 """Characters of what is pasted that are taken; no line here is for more."""
 _BASE: Final = 2
 """Screens that are always there: Textual's blank one, and a numbered one."""
+_DEEPEST: Final = 16
+"""Screens on each other at most."""
 FILTERS: Final = (
     ("all messages", ""),
     ("failed messages", "state:not_delivered"),
@@ -221,16 +225,23 @@ class MonitorApp(App[str | None]):
         """Opens what a line or row leads to."""
         match target:
             case ToMessage(message_id):
-                self.push_screen(TimelineScreen(message_id))
+                self._open(TimelineScreen(message_id))
             case ToBatch(number):
-                self.push_screen(BatchScreen(number))
+                self._open(BatchScreen(number))
             case ToQuarantined(row_id):
-                self.push_screen(QuarantinedScreen(row_id))
+                self._open(QuarantinedScreen(row_id))
             case ToScreen(name):
                 self.action_go(name)
             case ToMessages(text):
                 self.action_go("messages")
                 self._messages.filter_by(text)
+
+    def _open(self, screen: LiveScreen) -> None:
+        """On top of the others. A key that is held down leads round and round: at some depth in place of the last."""
+        if len(self.screen_stack) < _DEEPEST:
+            self.push_screen(screen)
+        else:
+            self.switch_screen(screen)
 
     def on_scroll_lines_followed(self, event: ScrollLines.Followed) -> None:
         """Enter on a line that leads somewhere."""
@@ -249,6 +260,15 @@ class MonitorApp(App[str | None]):
             self.pop_screen()
         if self.screen.name != name:
             self.switch_screen(name)
+
+    def pop_screen(self) -> AwaitComplete:
+        """To the screen below; keys typed fast may ask that of one that is gone, when only the lowest is left."""
+        return super().pop_screen() if len(self.screen_stack) > _BASE else AwaitComplete()
+
+    def action_command_palette(self) -> None:
+        """Opens the palette, once."""
+        if not any(isinstance(screen, Palette) for screen in self.screen_stack):
+            self.push_screen(Palette())
 
     def action_leave(self) -> None:
         """Leaves; asks before that stops a service."""

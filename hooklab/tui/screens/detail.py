@@ -23,7 +23,7 @@ class DetailScreen(LiveScreen, Generic[T]):
 
     gone = "This is not in the store (any more)."
     hints: tuple[Hint, ...] = ()
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,backspace,h,left", "app.pop_screen", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,backspace,h,left", "app.back", show=False)]
 
     def __init__(self) -> None:
         super().__init__()

@@ -64,23 +64,28 @@ class HelpScreen(Screen[None]):
     """Help, scrolled like everything else."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace,question_mark,q", "app.pop_screen", show=False),
+        Binding("escape,backspace,question_mark,q", "app.back", show=False),
     ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Held, not looked up: whoever goes back at once ends this before they are in the tree.
+        self._body = ScrollLines(id="help")
+        self._keys = Keys((("esc", "back"), ("j k", "scroll")))
 
     def compose(self) -> ComposeResult:
         """One text and the way back."""
-        yield ScrollLines(id="help")
-        yield Keys((("esc", "back"), ("j k", "scroll")))
+        yield self._body
+        yield self._keys
 
     def on_mount(self) -> None:
         """Keys scroll the text."""
-        self.query_one("#help", ScrollLines).focus()
+        self._body.focus()
 
     def on_resize(self, _event: events.Resize) -> None:
         """Another width wraps elsewhere, once the layout is done."""
         self.call_after_refresh(self._fill)
 
     def _fill(self) -> None:
-        body = self.query_one("#help", ScrollLines)
-        body.show(help_lines(body.size.width))
-        self.query_one(Keys).show("help")
+        self._body.show(help_lines(self._body.size.width))
+        self._keys.show("help")

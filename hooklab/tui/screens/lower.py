@@ -15,17 +15,25 @@ T = TypeVar("T")
 class LowerScreen(ModalScreen[T]):
     """As many lines as its width needs."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._body = Lines(id="lower")
+
     def lines(self, width: int) -> list[Line]:
         """What it says in `width` cells."""
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
         """A few lines."""
-        yield Lines(id="lower")
+        yield self._body
 
     def on_resize(self, event: events.Resize) -> None:
         """Another width wraps elsewhere."""
         lines = self.lines(event.size.width)
-        body = self.query_one(Lines)
-        body.styles.height = len(lines)
-        body.draw(lines)
+        self._body.styles.height = len(lines)
+        self._body.draw(lines)
+
+    async def action_dismiss(self, result: T | None = None) -> None:
+        """Answers once: keys typed fast come here when it is answered already."""
+        if self.is_current:
+            await super().action_dismiss(result)

@@ -18,7 +18,7 @@ class SetupScreen(Screen[None]):
     """Its own screen, since it is the one place that shows the token in clear."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace,q,u", "app.pop_screen", show=False),
+        Binding("escape,backspace,q,u", "app.back", show=False),
         Binding("y", "copy(False)", show=False),
         Binding("Y", "copy(True)", show=False),
         Binding("j,down", "scroll(1)", show=False),

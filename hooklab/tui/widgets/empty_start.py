@@ -52,17 +52,18 @@ class EmptyStart(VerticalScroll):
         self._title = title
         self._url: str | None = None
         self._shown: tuple[str | None, int] | None = None
+        self._texts = {name: Static("", id=f"empty-{name}", markup=False) for name in ("url", "curl", "snippet")}
 
     def compose(self) -> ComposeResult:
         """Titles, and what can be selected with the mouse."""
         yield Static(self._title, classes="title", markup=False)
-        yield Static("", id="empty-url", markup=False)
+        yield self._texts["url"]
         yield Static("Send a sample report to yourself (y copies the line)", classes="title", markup=False)
-        yield Static("", id="empty-curl", markup=False)
+        yield self._texts["curl"]
         yield Static("Next", classes="title", markup=False)
         yield Static("\n".join(_STEPS), id="empty-steps", markup=False)
         yield Static("For the Arpoone request (Y copies it)", classes="title", markup=False)
-        yield Static("", id="empty-snippet", markup=False)
+        yield self._texts["snippet"]
 
     def show(self, hook_url: str | None) -> None:
         """Fills in the hook URL."""
@@ -83,4 +84,4 @@ class EmptyStart(VerticalScroll):
 
     def _fill(self, url: str, curl: str, snippet: str) -> None:
         for name, text in (("url", url), ("curl", curl), ("snippet", snippet)):
-            self.query_one(f"#empty-{name}", Static).update(Content(text))
+            self._texts[name].update(Content(text))
