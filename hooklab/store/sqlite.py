@@ -41,6 +41,8 @@ STORE: Final = Kind(
     synchronous="NORMAL",
 )
 _CHECKPOINT_PAGES: Final = 8_000
+_PAD: Final = 64
+"""Rows to a multiple of which longer lists of counts are padded."""
 
 _MESSAGE: Final = (
     "id, message_id, rank, seen, first_final, reports, repeats, first_at, new_at, last_at, last_arrival,"
@@ -226,26 +228,42 @@ class SqliteStore:
 
     async def write_facts(self, changes: Changes | Rewrite) -> None:
         """Adds to what the insights are counted from."""
-        put, connection = put_rows, self.connection
-        await put(connection, "INSERT INTO names", list(changes.names.items()), "ON CONFLICT (id) DO NOTHING")
+        names = _padded(list(changes.names.items()), ())
+        await put_rows(self.connection, "INSERT INTO names", names, "ON CONFLICT (id) DO NOTHING")
         lives = [
             (hour, organization, what, detail, count)
             for (hour, organization), facts in changes.lives.items()
             for (what, detail), count in facts.items()
             if count
         ]
-        add = "DO UPDATE SET count = count + excluded.count"
-        await put(connection, "INSERT INTO lives", lives, f"ON CONFLICT (hour, organization, what, detail) {add}")
+        lags = [(*key, count) for key, count in changes.lags.items()]
+        retries = [(*key, count) for key, count in changes.retries.items()]
+        for table, key, rows in (
+            ("lives", "hour, organization, what, detail", lives),
+            ("lags", "hour, quarters, bucket", lags),
+            ("retries", "hour, attempt, half_seconds", retries),
+        ):
+            tail = f"ON CONFLICT ({key}) DO UPDATE SET count = count + excluded.count"
+            await put_rows(self.connection, f"INSERT INTO {table}", _padded(rows, (0,)), tail)
         if any(count < 0 for *_, count in lives):
             # A row that stands for nobody would tell how chunks fell.
             await self.fetch("DELETE FROM lives WHERE count = 0")
-        lags = [(*key, count) for key, count in changes.lags.items()]
-        await put(connection, "INSERT INTO lags", lags, f"ON CONFLICT (hour, quarters, bucket) {add}")
-        retries = [(*key, count) for key, count in changes.retries.items()]
-        await put(connection, "INSERT INTO retries", retries, f"ON CONFLICT (hour, attempt, half_seconds) {add}")
 
     async def fetch(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return list(await self.connection.execute_fetchall(sql, values))
+
+
+def _padded(rows: list[Any], nothing: tuple[int, ...]) -> list[Any]:
+    """`rows` with the last one repeated, its end being `nothing`, up to a number that goes in few statements.
+
+    A hop to SQLite's thread costs as much as a hundred rows that change nothing.
+    """
+    if not rows:
+        return rows
+    count = len(rows)
+    wanted = 1 << (count - 1).bit_length() if count <= _PAD else -(-count // _PAD) * _PAD
+    last = rows[-1]
+    return rows + [(*last[: len(last) - len(nothing)], *nothing)] * (wanted - count)
 
 
 def _held_message(row: Any) -> HeldMessage:
