@@ -350,7 +350,7 @@ async def test_an_empty_start_with_a_hostile_url(tmp_path: Path, size: tuple[int
                     on.app.screen._empty.scroll_to(y=to, animate=False)  # type: ignore[attr-defined]
                     await on.pilot._wait_for_screen()
                     on.look(name)
-                if at % 10 == 0:
+                if at % 40 == 0:
                     await on.press("u")
                     on.look(f"the setup screen with {name}")
                     await on.press("u")
