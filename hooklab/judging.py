@@ -5,6 +5,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hooklab.database import is_damaged, is_io
 from hooklab.journal.base import JournalBatch, JournalUnavailable
@@ -62,18 +63,7 @@ def batch_of(batch: JournalBatch, count: int, judged: list[Judged], quarantined:
 
 def whole(batch: JournalBatch, reason: str) -> JudgedBatch:
     """A batch whose body could not be understood at all."""
-    return JudgedBatch(
-        batch.sequence,
-        batch.received_at,
-        batch.peer,
-        batch.label,
-        batch.digest,
-        len(batch.body),
-        0,
-        [],
-        [],
-        Quarantined(0, batch.body, reason, 0),
-    )
+    return replace(batch_of(batch, 0, [], []), malformed=Quarantined(0, batch.body, reason, 0))
 
 
 def why_malformed(body: bytes) -> str | None:
