@@ -6,10 +6,10 @@ ARGS   ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench check format clean
+.PHONY: help run demo test test-system soak bench check format clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit("hooklab needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -34,6 +34,12 @@ demo: $(VENV)/.run ## see hooklab alive: made-up reports in a temporary folder, 
 
 test: $(VENV)/.dev ## run the test suite (ARGS="-k name" to choose)
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-system: $(VENV)/.dev ## the tests that need root, mounts or Debian packages; says by name what cannot run here
+	@$(BIN)/python -m pytest -m system -n 0 -rs $(ARGS)
+
+soak: $(VENV)/.dev ## long fault campaigns (ARGS="kill" for one, ARGS="--help" says which)
+	@PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
 
 bench: $(VENV)/.dev ## measure hooklab beside references, in under 6 minutes (ARGS="--help" says what else)
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
