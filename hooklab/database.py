@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,10 @@ _IO_CODES: Final = frozenset(
 
 class DatabaseError(Exception):
     """A file is not what it should be; the text says which and what to do."""
+
+
+class NotOursError(DatabaseError):
+    """By its first bytes a file is another program's, or none at all; damage may have made it look so."""
 
 
 class Kind(Struct, frozen=True):
@@ -91,7 +96,7 @@ def header_marks(path: Path) -> tuple[int, int] | None:
     if not head:
         return None
     if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
-        raise DatabaseError(f"{path} is not a SQLite file")
+        raise NotOursError(f"{path} is not a SQLite file")
     return int.from_bytes(head[68:72]), int.from_bytes(head[60:64])
 
 
@@ -113,7 +118,32 @@ async def require_ours(path: Path, kind: Kind) -> None:
             [(empty,)] = await connection.execute_fetchall("SELECT count(*) = 0 FROM sqlite_schema")
         if empty:
             return
-    raise DatabaseError(f"{path} is not a hooklab {kind.name}; move it away or name another --data-dir")
+    raise NotOursError(f"{path} is not a hooklab {kind.name}; move it away or name another --data-dir")
+
+
+async def is_sound(path: Path) -> bool:
+    """Whether SQLite finds nothing wrong with a closed file: one bad read may have been the disk's passing fault."""
+    try:
+        async with aiosqlite.connect(path) as connection:
+            [(found,)] = await connection.execute_fetchall("PRAGMA quick_check(1)")
+    except sqlite3.DatabaseError as error:
+        if is_io(error):
+            raise
+        return False
+    return bool(found == "ok")
+
+
+def put_aside(path: Path) -> Path:
+    """Renames a database and what belongs to it out of the way; nothing is deleted. Gives the new name."""
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    number = 0
+    while (aside := path.with_name(f"{path.name}.aside-{stamp}-{number}")).exists():
+        number += 1
+    for suffix in ("-wal", "-shm", ""):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside
 
 
 def remove_database(path: Path) -> None:
@@ -156,7 +186,7 @@ def _has_wal(path: Path) -> bool:
 async def _check_kind(connection: aiosqlite.Connection, path: Path, kind: Kind) -> None:
     application_id, version = await marks_of(connection)
     if application_id != kind.application_id:
-        raise DatabaseError(f"{path} is not a hooklab {kind.name}; move it away or name another --data-dir")
+        raise NotOursError(f"{path} is not a hooklab {kind.name}; move it away or name another --data-dir")
     if version != kind.version:
         hint = "use the newer hooklab" if version > kind.version else "start hooklab once to bring it up to date"
         raise DatabaseError(f"{path} has version {version}, this hooklab reads {kind.version}; {hint}")

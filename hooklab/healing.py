@@ -20,7 +20,7 @@ from hooklab.judging import (
     judge_element,
     remainder,
     whole,
-    why_malformed,
+    why_whole,
 )
 from hooklab.rules import WHOLE_BODY, unpack
 from hooklab.store.fold import Judged, JudgedBatch, Quarantined
@@ -116,8 +116,8 @@ class Healer:
         after: list[JudgedBatch] = []
         for sequence in sorted(by_batch):
             held = own[sequence].batch if sequence in own else await self._journal.get(sequence)
-            if held is None:
-                return  # its body is no longer kept: the message cannot be judged anew
+            if held is None or held.damaged:
+                return  # its body is no longer there: the message cannot be judged anew
             stored = self._stored(held, by_batch[sequence])
             before.append(own[sequence].before(stored) if sequence in own else batch_of(held, 0, stored, []))
             after.append(own[sequence].after(stored, chosen) if sequence in own else before[-1])
@@ -190,7 +190,7 @@ class _Unit(Struct, frozen=True):
 
 
 def _judged_today(batch: JournalBatch, rows: Sequence[InQuarantine], reading: Reading, max_elements: int) -> _Unit:
-    why = why_malformed(batch.body)
+    why = why_whole(batch, check=True)
     if why is not None:
         return _Unit(batch, rows, 0, [], [], why)
     elements = Elements(batch.body, max_elements)

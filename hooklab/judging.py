@@ -3,6 +3,7 @@
 import traceback
 from datetime import tzinfo
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,6 +15,9 @@ from hooklab.store.fold import Judged, JudgedBatch, Quarantined
 from hooklab.strangers import explained, name_of_body, name_of_element
 from hooklab.times import parse_reported
 from hooklab.wire import Elements, Misfit, NotAnArray, check_array
+
+DAMAGED: Final = "the body was damaged on the disk: it is not the one that was received"
+"""Why a body that is not the one received is in quarantine."""
 
 
 class Reading(Struct, frozen=True):
@@ -66,12 +70,18 @@ def whole(batch: JournalBatch, reason: str) -> JudgedBatch:
     return replace(batch_of(batch, 0, [], []), malformed=Quarantined(0, batch.body, reason, 0))
 
 
-def why_malformed(body: bytes) -> str | None:
-    """Why a body is no array of reports, in words, with what it looks like; None if it is an array."""
-    try:
-        check_array(body)
-    except NotAnArray as error:
-        return explained(str(error), name_of_body(body))
+def why_whole(batch: JournalBatch, *, check: bool) -> str | None:
+    """Why a body goes to quarantine whole, in words, with what it looks like; None if it is to be judged.
+
+    Without `check` only what was found when it came is looked at: that it was no array, or is damaged since.
+    """
+    if batch.damaged:
+        return DAMAGED
+    if check or batch.malformed:
+        try:
+            check_array(batch.body)
+        except NotAnArray as error:
+            return explained(str(error), name_of_body(batch.body))
     return None
 
 

@@ -18,7 +18,7 @@ from hooklab.database import DatabaseError
 from hooklab.files import Folder, FolderError, socket_address
 from hooklab.insights import Insights, insights
 from hooklab.journal.base import JournalBatch, JournalError
-from hooklab.journal.sqlite import SqliteJournalReader
+from hooklab.journal.read import SqliteJournalReader
 from hooklab.metrics import ServiceStatus, Snapshot, with_service
 from hooklab.rules import WHOLE_BODY
 from hooklab.store.base import (

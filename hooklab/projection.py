@@ -11,13 +11,13 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from hooklab.config import Settings
-from hooklab.database import is_damaged, is_io
+from hooklab.database import is_damaged, is_io, is_sound, put_aside
 from hooklab.healing import Healer, Retried
 from hooklab.journal.base import Journal, JournalError
 from hooklab.judging import Reading
 from hooklab.projector import Projector
 from hooklab.store.base import StoreError
-from hooklab.store.sqlite import SqliteStore, is_sound, open_store, projected, put_aside
+from hooklab.store.sqlite import SqliteStore, open_store, projected
 from hooklab.times import parse_duration, zone
 
 log = logging.getLogger("hooklab.projection")
@@ -160,10 +160,11 @@ class Projection:
 async def _open(
     path: Path, journal: Journal, settings: Settings, kept: Mapping[str, str] | None = None
 ) -> tuple[SqliteStore, InForce]:
-    first, last = await journal.span()
+    first, _ = await journal.span()
+    given = await journal.given()  # before the next line adds to it
     # Numbers that a store has seen are never given again, also after an older journal was put back.
     await journal.reserve(await projected(path))
-    store = await open_store(path, last)
+    store = await open_store(path, given)
     try:
         if await store.checkpoint() == 0 and first > 1:
             log.warning("the journal was pruned: the store holds only what came from batch %d on", first)

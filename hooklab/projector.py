@@ -23,7 +23,7 @@ from hooklab.judging import (
     judge_element,
     remainder,
     whole,
-    why_malformed,
+    why_whole,
 )
 from hooklab.store.base import Store
 from hooklab.store.fold import Judged, JudgedBatch, Quarantined
@@ -151,7 +151,7 @@ class Projector:
 
     async def _judge(self, batch: JournalBatch) -> JudgedBatch:
         # Also what was answered 400: today's rules may understand more than those of that day.
-        if batch.malformed and (why := why_malformed(batch.body)) is not None:
+        if (why := why_whole(batch, check=False)) is not None:
             return whole(batch, why)
         try:
             if len(batch.body) < _LARGE_BODY:

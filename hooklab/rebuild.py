@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hooklab.config import Settings
-from hooklab.database import DatabaseError, header_marks, remove_database
+from hooklab.database import DatabaseError, header_marks, put_aside, remove_database
 from hooklab.files import Folder, FolderError, FolderLock, fsync
 from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
+from hooklab.judging import DAMAGED
 from hooklab.projection import settle
-from hooklab.store.sqlite import STORE, SqliteStore, kept_settings, projected, put_aside
+from hooklab.store.sqlite import STORE, SqliteStore, batches_known, kept_settings, projected, understood
 from hooklab.times import iso
 
 Progress = Callable[[int, int], None]
@@ -63,15 +64,26 @@ async def _rebuild_from(
         began = await journal.get(first)
         since = f"; what is left begins at {iso(began.received_at)}" if began is not None else ""
         raise RebuildError(f"the journal was pruned, a rebuild would lose what is older{since}")
+    _require_all(await batches_known(folder.store) - await journal.count(reached), folder)
     store = await SqliteStore.open(aside)
     try:
         force = settle(await kept_settings(folder.store), settings, anew=True)
         await store.keep_settings(**force.as_kept())
         await force.projector(journal, store).catch_up(lambda sequence: progress(sequence, last))
+        _require_all(await understood(folder.store, await store.bodies_in_quarantine(DAMAGED)), folder)
         await store.settle_on_disk()
     finally:
         await store.close()
     return last
+
+
+def _require_all(lacking: int, folder: Folder) -> None:
+    """A journal that was damaged may lack what only the store still knows."""
+    if lacking > 0:
+        raise RebuildError(
+            f"the journal lacks {lacking:,} batch{'' if lacking == 1 else 'es'} that the store knows: a rebuild would"
+            f" lose what they held; move {folder.store.name} away to begin without them"
+        )
 
 
 def _require_ours(path: Path) -> None:

@@ -75,7 +75,8 @@ def yesterday(patch: pytest.MonkeyPatch, picky: Picky, *, bodies: bool = False) 
 
     patch.setattr(projector, "judge_element", judge)
     if bodies:
-        patch.setattr(projector, "why_malformed", lambda _: "yesterday's rules saw no array")
+        blind = "yesterday's rules saw no array"
+        patch.setattr(projector, "why_whole", lambda batch, **_: blind if batch.malformed else None)
 
 
 async def healed(path: Path, journal: MemoryJournal, heal: int = 1) -> tuple[Retried, dict[str, list[Any]]]:

@@ -11,7 +11,8 @@ import pytest
 
 from hooklab.database import DatabaseError
 from hooklab.journal.base import Journal, JournalFull, JournalUnavailable, NewBatch
-from hooklab.journal.sqlite import JournalLimits, SqliteJournal, SqliteJournalReader
+from hooklab.journal.read import SqliteJournalReader
+from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 
 
 def batch(body: bytes = b"[]", **fields: Any) -> NewBatch:

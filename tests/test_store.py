@@ -55,6 +55,9 @@ class MemoryJournal:
     async def span(self) -> tuple[int, int]:
         return 1, len(self.batches)
 
+    async def given(self) -> int:
+        return len(self.batches)
+
     async def reserve(self, sequence: int) -> None:
         pass
 

@@ -12,7 +12,7 @@ from hooklab.commands.common import CommandError, clock, end_quietly
 from hooklab.config import Settings
 from hooklab.database import DatabaseError, require_ours
 from hooklab.files import Folder, FolderError, read_token
-from hooklab.journal.sqlite import JOURNAL
+from hooklab.journal.schema import JOURNAL
 from hooklab.metrics import ServiceStatus
 from hooklab.monitor import FolderMonitor, ask_service
 from hooklab.service import Service, ServiceThread, hook_url

@@ -19,7 +19,7 @@ from hooklab.config import Settings
 from hooklab.database import DatabaseError
 from hooklab.files import Folder
 from hooklab.journal.base import JournalError
-from hooklab.journal.sqlite import SqliteJournalReader
+from hooklab.journal.read import SqliteJournalReader
 from hooklab.monitor import ask_service
 from hooklab.simulator.truth import Truth, read_truth
 from hooklab.store.base import BatchRow, QuarantineRow

@@ -1,8 +1,14 @@
 """What a journal must do, and its errors. The contract tests run against every implementation."""
 
+from hashlib import blake2b
 from typing import Protocol
 
 from msgspec import Struct
+
+
+def digest_of(body: bytes) -> bytes:
+    """What tells one body from another: 16 bytes of BLAKE2b."""
+    return blake2b(body, digest_size=16).digest()
 
 
 class JournalError(Exception):
@@ -30,7 +36,7 @@ class NewBatch(Struct, frozen=True, gc=False):
     """Chosen headers, a JSON array of [name, value]; at most 4 KiB."""
     body: bytes
     digest: bytes
-    """16 bytes of BLAKE2b over the body."""
+    """As `digest_of` gives it."""
     malformed: bool
     """Not JSON, or not an array: kept, answered 400."""
 
@@ -46,7 +52,10 @@ class JournalBatch(Struct, frozen=True, gc=False):
     headers: str
     body: bytes
     digest: bytes
+    """Of `body` as it is now."""
     malformed: bool
+    damaged: bool = False
+    """The body is not the one that was received: the disk changed it."""
 
 
 class Journal(Protocol):
@@ -72,6 +81,9 @@ class Journal(Protocol):
 
     async def span(self) -> tuple[int, int]:
         """The first sequence that is held and the last that was given; (1, 0) for an empty journal."""
+
+    async def given(self) -> int:
+        """The last sequence that was ever given, though its batch may be gone: pruned, or lost to a damaged disk."""
 
     async def reserve(self, sequence: int) -> None:
         """Makes sure that no batch is ever given a sequence up to `sequence`."""

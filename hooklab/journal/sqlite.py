@@ -6,46 +6,22 @@ import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-import aiosqlite
 from msgspec import Struct
 
-from hooklab.database import Kind, checkpoint, is_full, open_reader, open_writer
+from hooklab.database import DatabaseError, checkpoint, is_damaged, is_full, is_sound
 from hooklab.files import free_and_total
 from hooklab.journal.base import JournalBatch, JournalFull, JournalUnavailable, NewBatch
+from hooklab.journal.opening import Opened, open_journal, open_salvaged
+from hooklab.journal.schema import COLUMNS, RAW
 
 log = logging.getLogger("hooklab.journal")
 
 _T = TypeVar("_T")
 
-JOURNAL: Final = Kind(
-    name="journal",
-    application_id=0x686B4C4A,  # "hkLJ"
-    version=1,
-    # AUTOINCREMENT: a sequence is never given twice, even after the newest batches were pruned.
-    schema="""
-    CREATE TABLE batches (
-        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-        received_at INTEGER NOT NULL,
-        took_ms INTEGER NOT NULL,
-        peer TEXT NOT NULL,
-        label TEXT,
-        headers TEXT NOT NULL,
-        malformed INTEGER NOT NULL,
-        digest BLOB NOT NULL,
-        encoding INTEGER NOT NULL,
-        body BLOB NOT NULL
-    ) STRICT;
-    CREATE TABLE probe (id INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT;
-    """,
-    synchronous="FULL",
-)
-_RAW: Final = 0
-"""The only encoding of a body so far: as it came."""
-_COLUMNS: Final = "received_at, took_ms, peer, label, headers, malformed, digest, encoding, body"
 _OVERHEAD: Final = 512
 """Bytes that a batch takes beside its body, roughly."""
 _COMMIT_OVERHEAD: Final = 16 * 1024
@@ -54,7 +30,8 @@ _MAX_ROWS: Final = 256
 _CHECKPOINT_BYTES: Final = 16 * 1024 * 1024
 _PROBE_SECONDS: Final = 1.0
 _EXPIRE_SECONDS: Final = 0.25
-_BATCH: Final = f"SELECT sequence, {_COLUMNS} FROM batches"
+_MENDS: Final = 3
+"""How often a running journal may turn out damaged before it is left alone: each time leaves a copy behind."""
 
 
 class JournalLimits(Struct, frozen=True):
@@ -82,82 +59,19 @@ class _Waiting:
             self.done.set_exception(JournalUnavailable(why))
 
 
-class SqliteJournalReader:
-    """Reads a journal that somebody else may be writing."""
-
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        """Takes an open read-only connection."""
-        self._connection = connection
-
-    @classmethod
-    async def open(cls, path: Path) -> Self:
-        """Opens `path` read-only; errors are those of `open_reader`."""
-        return cls(await open_reader(path, JOURNAL))
-
-    async def read(self, after: int, max_bytes: int) -> list[JournalBatch]:
-        """See `Journal.read`."""
-        sizes = await self._fetch(
-            "SELECT sequence, length(body) FROM batches WHERE sequence > ? ORDER BY sequence LIMIT 2048",
-            (after,),
-        )
-        last, total = after, 0
-        for sequence, size in sizes:
-            if total and total + size > max_bytes:
-                break
-            last, total = sequence, total + size + _OVERHEAD
-        if last == after:
-            return []
-        rows = await self._fetch(f"{_BATCH} WHERE sequence > ? AND sequence <= ? ORDER BY sequence", (after, last))
-        return [_batch_of(row) for row in rows]
-
-    async def get(self, sequence: int) -> JournalBatch | None:
-        """See `Journal.get`."""
-        rows = await self._fetch(f"{_BATCH} WHERE sequence = ?", (sequence,))
-        return _batch_of(rows[0]) if rows else None
-
-    async def span(self) -> tuple[int, int]:
-        """See `Journal.span`."""
-        [(first, last)] = await self._fetch(
-            "SELECT (SELECT min(sequence) FROM batches), coalesce((SELECT max(sequence) FROM batches),"
-            " (SELECT seq FROM sqlite_sequence WHERE name = 'batches'), 0)",
-            (),
-        )
-        return (last + 1 if first is None else first), last
-
-    async def close(self) -> None:
-        """Closes the connection."""
-        await self._connection.close()
-
-    async def _fetch(self, sql: str, values: Iterable[Any]) -> list[Any]:
-        return list(await self._connection.execute_fetchall(sql, values))
-
-
-def _batch_of(row: Any) -> JournalBatch:
-    sequence, received_at, took_ms, peer, label, headers, malformed, digest, encoding, body = row
-    if encoding != _RAW:
-        raise JournalUnavailable(f"batch {sequence} has an encoding that this hooklab does not know: {encoding}")
-    return JournalBatch(sequence, received_at, took_ms, peer, label, headers, body, digest, bool(malformed))
-
-
 class SqliteJournal:
     """The owner of `journal.db`: the one connection that writes and checkpoints it."""
 
     def __init__(
-        self,
-        path: Path,
-        limits: JournalLimits,
-        writer: aiosqlite.Connection,
-        reader: SqliteJournalReader,
-        last: int,
-        room: Callable[[Path], tuple[int, int]],
+        self, path: Path, limits: JournalLimits, opened: Opened, room: Callable[[Path], tuple[int, int]]
     ) -> None:
         """Use `open`."""
         self._path = path
         self._limits = limits
-        self._writer = writer
-        self._reader = reader
+        self._writer = opened.writer
+        self._reader = opened.reader
         self._room = room
-        self._last = last
+        self._last = opened.last
         self._grown = asyncio.Event()
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
@@ -166,6 +80,8 @@ class SqliteJournal:
         self._closed = False
         self._problem: str | None = None
         self._suspect = False  # an fsync failed: what the kernel shows may not be what is on disk
+        self._damage: str | None = None
+        self._mended = 0
         self._since_checkpoint = 0
         self._task = asyncio.create_task(self._write_until_closed(), name="journal writer")
 
@@ -177,32 +93,21 @@ class SqliteJournal:
         *,
         room: Callable[[Path], tuple[int, int]] = free_and_total,
     ) -> Self:
-        """Opens `path`, makes it if it is not there, and checkpoints what a crash left in the WAL.
+        """Opens `path` as `open_journal` does, whose errors are raised.
 
         Args:
             path: the file.
             limits: bytes and seconds.
             room: gives free bytes and size of a path's disk.
-
-        Raises:
-            DatabaseError: the file is something else.
-            sqlite3.Error: it cannot be opened, or the opening checkpoint failed.
         """
-        # wal_autocheckpoint is off: SQLite swallows the errors of those, and ours must be seen.
-        async with contextlib.AsyncExitStack() as stack:
-            writer = await open_writer(path, JOURNAL, checkpoint_pages=0)
-            stack.push_async_callback(writer.close)
-            await checkpoint(writer, "TRUNCATE")
-            reader = await SqliteJournalReader.open(path)
-            stack.push_async_callback(reader.close)
-            _, last = await reader.span()
-            stack.pop_all()
-            return cls(path, limits, writer, reader, last, room)
+        return cls(path, limits, await open_journal(path), room)
 
     async def append(self, batch: NewBatch) -> None:
         """See `Journal.append`."""
         if self._closing:
             raise JournalUnavailable("hooklab is shutting down")
+        if self._damage is not None:
+            raise JournalUnavailable(self._damage)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(batch, loop.create_future(), loop.time())
         if self._queue and self._queued_bytes + waiting.size > self._limits.max_queue:
@@ -227,12 +132,22 @@ class SqliteJournal:
         first, _ = await self._ask(self._reader.span())
         return first, self._last
 
+    async def given(self) -> int:
+        """See `Journal.given`."""
+        return await self._ask(self._reader.given())
+
+    async def count(self, last: int) -> int:
+        """How many batches are held up to sequence `last`."""
+        return await self._ask(self._reader.count(last))
+
     async def _ask(self, answer: Coroutine[Any, Any, _T]) -> _T:
         """Awaits a read, whose errors are the journal's."""
         try:
             return await answer
         except (sqlite3.Error, ValueError) as error:
-            why = "it is closed" if self._closed else str(error)
+            if is_damaged(error):
+                self._notice_damage(error)
+            why = "it is closed" if self._closed else self._damage or str(error)
             raise JournalUnavailable(f"the journal cannot be read: {why}") from error
 
     async def wait_beyond(self, sequence: int) -> None:
@@ -243,8 +158,10 @@ class SqliteJournal:
 
     async def reserve(self, sequence: int) -> None:
         """See `Journal.reserve`."""
-        if sequence <= self._last:
-            return
+        if sequence > self._last:
+            await self._reserve(sequence)
+
+    async def _reserve(self, sequence: int) -> None:
         await self._writer.execute_fetchall(
             "INSERT INTO sqlite_sequence (name, seq) SELECT 'batches', 0"
             " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'batches')"
@@ -275,6 +192,9 @@ class SqliteJournal:
     async def _write_until_closed(self) -> None:
         while self._queue or not self._closing:
             await self._wait_for_work()
+            if self._damage is not None:
+                await self._mend(self._damage)
+                continue
             group = self._take_group()
             if group:
                 await self._write_group(group)
@@ -282,7 +202,7 @@ class SqliteJournal:
                 await self._try_commit(self._probe)
 
     async def _wait_for_work(self) -> None:
-        if self._queue:
+        if self._queue or (self._damage is not None and self._mended < _MENDS):
             return
         self._wake.clear()
         if self._closing:
@@ -319,6 +239,36 @@ class SqliteJournal:
                 self._since_checkpoint = 0
                 await self._try_commit(lambda: checkpoint(self._writer, "PASSIVE"))
 
+    def _notice_damage(self, error: Exception) -> None:
+        if self._damage is None:
+            self._damage = f"{self._path.name} is damaged: {error}"
+            self._wake.set()
+
+    async def _mend(self, damage: str) -> None:
+        """Opens the file anew, and saves what can be read of it if a check finds it damaged. Never raises."""
+        self._set_problem(damage)
+        while self._queue:
+            waiting = self._queue.popleft()
+            self._queued_bytes -= waiting.size
+            waiting.fail(damage)
+        if self._mended >= _MENDS:
+            return
+        self._mended += 1
+        try:
+            await self._reader.close()
+            await self._writer.close()
+            sound = await is_sound(self._path)
+            opened = await (open_journal(self._path) if sound else open_salvaged(self._path, damage))
+            self._writer, self._reader = opened.writer, opened.reader
+            await self._reserve(self._last)
+            self._last = max(self._last, opened.last)
+        except (sqlite3.Error, OSError, ValueError, DatabaseError) as error:
+            log.error("%s", error)  # noqa: TRY400  the reason says it all
+            self._set_problem(str(error))
+            return
+        self._damage = None
+        self._set_problem(None)
+
     async def _try_commit(self, write: Callable[[], Awaitable[None]], group: Sequence[_Waiting] = ()) -> str | None:
         """Runs one write for `group`; says why it did not reach the disk, or None. Never raises."""
         self._look_again_after(group)
@@ -331,6 +281,8 @@ class SqliteJournal:
         except _NoRoom as error:
             self._set_problem(str(error))
         except (sqlite3.Error, OSError, ValueError) as error:
+            if is_damaged(error):
+                self._notice_damage(error)
             if not is_full(error):
                 self._suspect = True
             self._set_problem(f"the journal cannot be written: {error}")
@@ -375,11 +327,11 @@ class SqliteJournal:
                 batch.headers,
                 batch.malformed,
                 batch.digest,
-                _RAW,
+                RAW,
                 batch.body,
             )
         # One statement in autocommit: one hop to the thread, one fsync.
-        row = await self._writer.execute_insert(f"INSERT INTO batches ({_COLUMNS}) VALUES {marks}", values)
+        row = await self._writer.execute_insert(f"INSERT INTO batches ({COLUMNS}) VALUES {marks}", values)
         assert row is not None
         self._last = row[0]
         self._grown.set()

@@ -10,7 +10,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Any, Final
 
 from litestar import Litestar, Request, Response, asgi
@@ -18,7 +17,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 from msgspec import Struct
 
-from hooklab.journal.base import Journal, JournalFull, JournalUnavailable, NewBatch
+from hooklab.journal.base import Journal, JournalFull, JournalUnavailable, NewBatch, digest_of
 from hooklab.metrics import LatencyHistogram
 from hooklab.receiver.access import Hook
 from hooklab.receiver.protocol import LINGER_BYTES, LINGER_SECONDS, REFUSED
@@ -153,7 +152,7 @@ class Receiver:
             label=label,
             headers=_kept(headers),
             body=body,
-            digest=blake2b(body, digest_size=16).digest(),
+            digest=digest_of(body),
             malformed=wrong is not None,
         )
         try:

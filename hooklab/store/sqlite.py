@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -22,10 +21,11 @@ from hooklab.database import (
     marks_of,
     open_reader,
     open_writer,
+    put_aside,
     put_rows,
 )
 from hooklab.files import fsync
-from hooklab.rules import Verdict
+from hooklab.rules import Verdict, unpack
 from hooklab.store.base import StoreError
 from hooklab.store.fold import TOTALS, Changes, Held, HeldMessage, JudgedBatch, fold
 from hooklab.store.rewrite import Rewrite
@@ -108,6 +108,11 @@ class SqliteStore:
             rows,
             "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         )
+
+    async def bodies_in_quarantine(self, reason: str) -> list[int]:
+        """The batches whose whole body is in quarantine for `reason`."""
+        rows = await self.fetch("SELECT id FROM quarantine WHERE reason = ?", (reason,))
+        return [unpack(row)[0] for (row,) in rows]
 
     async def project(self, batches: Sequence[JudgedBatch], *, keep: bool = True) -> None:
         """See `Store.project`."""
@@ -316,8 +321,8 @@ def _message_changes(message: HeldMessage) -> tuple[Any, ...]:
     return (row[0], *row[2:7], *row[8:])
 
 
-async def open_store(path: Path, journal_last: int) -> SqliteStore:
-    """Opens the store for a journal that ends at `journal_last`, by the opening rule of the design's section 5.
+async def open_store(path: Path, given: int) -> SqliteStore:
+    """Opens the store for a journal that gave the sequences up to `given`, by the design's opening rule (section 5).
 
     A store that is ahead of its journal, damaged, or of an older version is put aside; an empty one takes its
     place and the projector fills it again.
@@ -325,7 +330,7 @@ async def open_store(path: Path, journal_last: int) -> SqliteStore:
     Raises:
         StoreError: it was made by a newer hooklab, or is no store at all.
     """
-    why = await _why_unusable(path, journal_last)
+    why = await _why_unusable(path, given)
     if why is None:
         return await SqliteStore.open(path)
     log.warning("%s %s: put aside, and rebuilt from the journal", path, why)
@@ -338,29 +343,32 @@ async def open_store(path: Path, journal_last: int) -> SqliteStore:
 
 async def projected(path: Path) -> int:
     """How far a store is; 0 for one that is gone or cannot be read."""
+    return await _ask(path, "SELECT checkpoint FROM totals")
+
+
+async def batches_known(path: Path) -> int:
+    """How many batches a store knows; 0 for one that is gone or cannot be read."""
+    return await _ask(path, "SELECT count(*) FROM batches")
+
+
+async def understood(path: Path, sequences: Sequence[int]) -> int:
+    """How many of `sequences` a store knows with elements in them; 0 for one that is gone or cannot be read."""
+    asked = ",".join(map(str, sequences))
+    return await _ask(path, f"SELECT count(*) FROM batches WHERE sequence IN ({asked}) AND elements > 0")
+
+
+async def _ask(path: Path, sql: str) -> int:
     try:
         reader = await open_reader(path, STORE)
     except (DatabaseError, sqlite3.Error, OSError):
         return 0
     try:
-        [(sequence,)] = await reader.execute_fetchall("SELECT checkpoint FROM totals")
+        [(number,)] = await reader.execute_fetchall(sql)
     except (sqlite3.Error, ValueError):
         return 0
     finally:
         await reader.close()
-    return int(sequence)
-
-
-async def is_sound(path: Path) -> bool:
-    """Whether SQLite finds nothing wrong with a closed store: one bad read may have been the disk's passing fault."""
-    try:
-        async with aiosqlite.connect(path) as connection:
-            [(found,)] = await connection.execute_fetchall("PRAGMA quick_check(1)")
-    except sqlite3.DatabaseError as error:
-        if is_io(error):
-            raise
-        return False
-    return bool(found == "ok")
+    return int(number)
 
 
 async def kept_settings(path: Path) -> dict[str, str]:
@@ -375,7 +383,7 @@ async def kept_settings(path: Path) -> dict[str, str]:
     return dict(rows)  # type: ignore[arg-type]  # rows of two
 
 
-async def _why_unusable(path: Path, journal_last: int) -> str | None:
+async def _why_unusable(path: Path, given: int) -> str | None:
     try:
         if header_marks(path) is None:
             return None
@@ -400,18 +408,6 @@ async def _why_unusable(path: Path, journal_last: int) -> str | None:
         if is_io(error):
             raise StoreError(f"{path} cannot be opened: {error}") from error
         return f"is damaged ({error})"
-    if checkpoint > journal_last:
-        return f"is at batch {checkpoint}, beyond the journal's last, {journal_last}"
+    if checkpoint > given:
+        return f"is at batch {checkpoint}, beyond the journal's last, {given}"
     return None
-
-
-def put_aside(path: Path) -> None:
-    """Renames a database and what belongs to it out of the way; nothing is deleted."""
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    number = 0
-    while (aside := path.with_name(f"{path.name}.aside-{stamp}-{number}")).exists():
-        number += 1
-    for suffix in ("-wal", "-shm", ""):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))

@@ -20,7 +20,6 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +34,8 @@ from bench.load import Load, Target, quantile
 from hooklab.config import Settings
 from hooklab.database import open_writer
 from hooklab.journal import sqlite as journal
+from hooklab.journal.base import digest_of
+from hooklab.journal.schema import COLUMNS, JOURNAL, RAW
 from hooklab.service import _server, _startup, _tick, tame_collector
 
 NAIVE_FILE: Final = "naive.db"
@@ -147,11 +148,11 @@ def append_for(target: Target, folder: Path) -> Load:
             for _ in range(rows):
                 number = after(number)
                 body = made.body(number)
-                digest = blake2b(body, digest_size=16).digest()
-                values += (time.time_ns() // 1000, 0, "127.0.0.1", None, _HEADERS, False, digest, journal._RAW, body)
+                digest = digest_of(body)
+                values += (time.time_ns() // 1000, 0, "127.0.0.1", None, _HEADERS, False, digest, RAW, body)
             marks = ",".join(["(?,?,?,?,?,?,?,?,?)"] * rows)
             began = time.perf_counter()
-            connection.execute(f"INSERT INTO batches ({journal._COLUMNS}) VALUES {marks}", values)
+            connection.execute(f"INSERT INTO batches ({COLUMNS}) VALUES {marks}", values)
             commits.append(time.perf_counter() - began)
             since_checkpoint += journal._COMMIT_OVERHEAD + rows * size
             if since_checkpoint >= journal._CHECKPOINT_BYTES:
@@ -168,7 +169,7 @@ _HEADERS: Final = '[["host", "127.0.0.1:8080"], ["content-type", "application/js
 
 
 async def _make_journal(path: Path) -> None:
-    connection = await open_writer(path, journal.JOURNAL, checkpoint_pages=0)
+    connection = await open_writer(path, JOURNAL, checkpoint_pages=0)
     await connection.close()
 
 
@@ -176,7 +177,7 @@ def _open_journal(path: Path) -> sqlite3.Connection:
     """A connection with what `open_writer` sets beside what the file keeps by itself."""
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=512)
     for pragma in (
-        f"synchronous={journal.JOURNAL.synchronous}",
+        f"synchronous={JOURNAL.synchronous}",
         "wal_autocheckpoint=0",
         "journal_size_limit=33554432",
         "temp_store=MEMORY",

@@ -1,0 +1,143 @@
+"""Opens the journal, and first puts right what a crash or a bad disk did to it."""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+from msgspec import Struct
+
+from hooklab.database import NotOursError, checkpoint, is_damaged, open_writer
+from hooklab.files import fsync
+from hooklab.journal.read import SqliteJournalReader
+from hooklab.journal.salvage import (
+    SalvageError,
+    batches_in_wal,
+    cut_off_frames,
+    finish_salvage,
+    holds_batches,
+    salvage,
+)
+from hooklab.journal.schema import JOURNAL
+
+log = logging.getLogger("hooklab.journal")
+
+
+class Opened(Struct, frozen=True):
+    """A journal's two connections, and the last number that was given."""
+
+    writer: aiosqlite.Connection
+    reader: SqliteJournalReader
+    last: int
+
+
+async def open_journal(path: Path) -> Opened:
+    """Opens `path`, makes it if it is not there, and checkpoints what a crash left in the WAL.
+
+    What can be read of a damaged journal is saved into a new one; the damaged one is put aside.
+
+    Raises:
+        DatabaseError: the file is something else, or damaged and nothing can be saved.
+        sqlite3.Error, OSError: it cannot be opened, or the opening checkpoint failed.
+    """
+    if (aside := finish_salvage(path)) is not None:
+        log.error("%s was damaged: the file that takes its place was ready; it is kept as %s", path, aside.name)
+    try:
+        return await _open(path)
+    except NotOursError as error:
+        if not await asyncio.to_thread(holds_batches, path):
+            raise
+        why = str(error)
+    except sqlite3.DatabaseError as error:
+        if not is_damaged(error):
+            raise
+        why = str(error)
+    return await open_salvaged(path, why)
+
+
+async def open_salvaged(path: Path, why: str) -> Opened:
+    """Saves what can be read of a journal that is damaged, and opens that; errors are those of `open_journal`."""
+    log.error("%s is damaged (%s): saving what can be read", path, why)
+    saved = await asyncio.to_thread(salvage, path, JOURNAL)
+    log.error(
+        "%s: %d batches saved, %d of them with a damaged body; %d are missing up to batch %d. The damaged file is"
+        " kept as %s: keep it until you know that nothing is missed, and look after the disk",
+        path, saved.batches, saved.damaged, saved.missing, saved.last, saved.aside.name,
+    )  # fmt: skip
+    return await _open(path)
+
+
+async def _open(path: Path) -> Opened:
+    # wal_autocheckpoint is off: SQLite swallows the errors of those, and ours must be seen.
+    async with contextlib.AsyncExitStack() as stack:
+        writer = await open_writer(path, JOURNAL, checkpoint_pages=0)
+        stack.push_async_callback(writer.close)
+        damaged = await _keep_damaged_wal(writer, path)
+        await checkpoint(writer, "TRUNCATE")
+        if damaged is not None:
+            await _take_from(damaged, writer, path)
+        reader = await SqliteJournalReader.open(path)
+        stack.push_async_callback(reader.close)
+        _, last = await reader.span()
+        stack.pop_all()
+        return Opened(writer, reader, last)
+
+
+async def _keep_damaged_wal(writer: aiosqlite.Connection, path: Path) -> Path | None:
+    """A copy of the WAL if it has transactions that SQLite does not see, since a frame before them is damaged.
+
+    SQLite reads a WAL up to the first frame whose checksum is wrong, and takes that for the end without a word.
+    """
+    copy = path.with_name(path.name + ".damaged-wal")
+    if copy.exists():  # of an opening that did not come to its end
+        return copy
+    # PASSIVE leaves the WAL as it is.
+    [(_, recognized, _)] = await writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+    if not cut_off_frames(path, max(recognized, 0)):
+        return None
+    partial = path.with_name(path.name + ".copying-wal")
+    try:
+        await asyncio.to_thread(shutil.copyfile, path.with_name(path.name + "-wal"), partial)
+        partial.chmod(0o600)
+        fsync(partial)
+        partial.rename(copy)
+        fsync(path.parent)
+    except OSError as error:
+        raise SalvageError(
+            f"{path}-wal is damaged, and a copy of it cannot be kept: {error.strerror}; make room, then start again"
+        ) from error
+    return copy
+
+
+async def _take_from(wal: Path, writer: aiosqlite.Connection, path: Path) -> None:
+    """Takes the batches that are in a damaged WAL and not in the journal."""
+    rows = await asyncio.to_thread(batches_in_wal, path, wal)
+    new = 0
+    await writer.execute_fetchall("BEGIN IMMEDIATE")
+    for number, values in rows:
+        new += await _insert(writer, [number, *values[1:]])
+    await writer.execute_fetchall("COMMIT")
+    await checkpoint(writer, "TRUNCATE")
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    aside = wal.with_name(f"{path.name}-wal.aside-{stamp}-{max(row[0] for row in rows) if rows else 0}")
+    wal.replace(aside)
+    if new:
+        what = f"was damaged: {new} batches behind the damage were saved"
+    else:
+        what = "ends in a write that is not whole; if no power was lost in it, the disk damaged it"
+    log.error(
+        "%s-wal %s. It is kept as %s: keep it until you know that nothing is missed, and look after the disk",
+        path, what, aside.name,
+    )  # fmt: skip
+
+
+async def _insert(writer: aiosqlite.Connection, values: list[Any]) -> int:
+    marks = ",".join("?" * len(values))
+    before = writer.total_changes
+    await writer.execute_fetchall(f"INSERT OR IGNORE INTO batches VALUES ({marks})", values)
+    return writer.total_changes - before

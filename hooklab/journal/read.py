@@ -1,0 +1,85 @@
+"""Reads a journal, also one that somebody else writes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, Self
+
+import aiosqlite
+
+from hooklab.database import open_reader
+from hooklab.journal.base import JournalBatch, JournalUnavailable, digest_of
+from hooklab.journal.schema import COLUMNS, JOURNAL, RAW
+
+_BATCH: Final = f"SELECT sequence, {COLUMNS} FROM batches"
+_OVERHEAD: Final = 512
+"""Bytes that a batch takes beside its body, roughly."""
+
+
+class SqliteJournalReader:
+    """Reads a journal that somebody else may be writing."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        """Takes an open read-only connection."""
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Opens `path` read-only; errors are those of `open_reader`."""
+        return cls(await open_reader(path, JOURNAL))
+
+    async def read(self, after: int, max_bytes: int) -> list[JournalBatch]:
+        """See `Journal.read`."""
+        sizes = await self._fetch(
+            "SELECT sequence, length(body) FROM batches WHERE sequence > ? ORDER BY sequence LIMIT 2048",
+            (after,),
+        )
+        last, total = after, 0
+        for sequence, size in sizes:
+            if total and total + size > max_bytes:
+                break
+            last, total = sequence, total + size + _OVERHEAD
+        if last == after:
+            return []
+        rows = await self._fetch(f"{_BATCH} WHERE sequence > ? AND sequence <= ? ORDER BY sequence", (after, last))
+        return [_batch_of(row) for row in rows]
+
+    async def get(self, sequence: int) -> JournalBatch | None:
+        """See `Journal.get`."""
+        rows = await self._fetch(f"{_BATCH} WHERE sequence = ?", (sequence,))
+        return _batch_of(rows[0]) if rows else None
+
+    async def span(self) -> tuple[int, int]:
+        """See `Journal.span`."""
+        [(first, last)] = await self._fetch(
+            "SELECT (SELECT min(sequence) FROM batches), coalesce((SELECT max(sequence) FROM batches),"
+            " (SELECT seq FROM sqlite_sequence WHERE name = 'batches'), 0)",
+            (),
+        )
+        return (last + 1 if first is None else first), last
+
+    async def given(self) -> int:
+        """See `Journal.given`."""
+        rows = await self._fetch("SELECT seq FROM sqlite_sequence WHERE name = 'batches'", ())
+        return int(rows[0][0]) if rows else 0
+
+    async def count(self, last: int) -> int:
+        """How many batches are held up to sequence `last`."""
+        [(count,)] = await self._fetch("SELECT count(*) FROM batches WHERE sequence <= ?", (last,))
+        return int(count)
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._connection.close()
+
+    async def _fetch(self, sql: str, values: Iterable[Any]) -> list[Any]:
+        return list(await self._connection.execute_fetchall(sql, values))
+
+
+def _batch_of(row: Any) -> JournalBatch:
+    sequence, received_at, took_ms, peer, label, headers, malformed, digest, encoding, body = row
+    if encoding != RAW:
+        raise JournalUnavailable(f"batch {sequence} has an encoding that this hooklab does not know: {encoding}")
+    actual = digest_of(body)
+    return JournalBatch(
+        sequence, received_at, took_ms, peer, label, headers, body, actual, bool(malformed), actual != digest
+    )
