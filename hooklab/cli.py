@@ -138,6 +138,10 @@ def _build_parser() -> argparse.ArgumentParser:
     rebuild = add("rebuild", "project the journal into a new store, which takes the old one's place", "rebuild")
     rebuild.add_argument("--yes", action="store_true", help="do not ask")
     _add_settings(rebuild, "assume_timezone", "stuck_after", "max_elements", "sent_at_key")
+    saving = add(
+        "salvage", "copy what can be read of a damaged journal into a new one, and put it aside", "salvage", "save"
+    )
+    saving.add_argument("--yes", action="store_true", help="do not ask")
     snippet = add("snippet", "the smsWebhooks JSON to paste into the Arpoone request", "snippet")
     snippet.add_argument(
         "--base-url", help="how the provider reaches this machine, such as https://hooks.example.com"

@@ -417,6 +417,35 @@ def test_a_body_that_the_disk_changed_is_not_believed(tmp_path: Path) -> None:
     assert rows_of(folder / "store.db") == before
 
 
+def test_salvage_by_hand_copies_what_can_be_read(tmp_path: Path) -> None:
+    """For damage that no start meets: it says what it saved, is refused while a service runs, leaves the store."""
+    folder = tmp_path / "data"
+    with RunningService(folder) as service:
+        for _ in range(30):
+            service.post(body_of([one for _ in range(40) for one in pair()]))
+        service.settled()
+        refused = hooklab("salvage", data_dir=folder)
+    assert refused.returncode == 1
+    assert b"already runs" in refused.stderr
+    with Pages(folder / "journal.db") as pages:
+        found = [at for at in range(2, pages.count) if pages._page(at)[0] == 0x0D]
+        rows = {at: [row for row in pages._rows_of(pages._page(at), 0) if len(row[1]) == 10] for at in found}
+    hurt = [at for at in found if rows[at]][1]
+    overwrite(folder / "journal.db", (hurt - 1) * PAGE, bytes(PAGE))
+    before = rows_of(folder / "store.db")
+    done = hooklab("salvage", "--yes", data_dir=folder)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.decode().splitlines()
+    assert lines[0] == f"{30 - len(rows[hurt])} batches saved, up to batch 30"
+    assert lines[1] == f"{len(rows[hurt])} could not be read, or were pruned"
+    [aside] = folder.glob("journal.db.aside-*")
+    assert aside.name in lines[2]
+    assert rows_of(folder / "store.db") == before
+    with RunningService(folder) as service:
+        service.post(body_of(pair()))
+        assert service.settled()["batches"] == 31
+
+
 @pytest.mark.parametrize("harm", ["leaf", "body"])
 def test_a_rebuild_does_not_lose_what_only_the_store_knows(tmp_path: Path, harm: str) -> None:
     """With a batch, or its right body, gone from the journal it is refused; the store stays and goes on."""

@@ -62,7 +62,7 @@ async def open_journal(path: Path) -> Opened:
 
 async def open_salvaged(path: Path, why: str) -> Opened:
     """Saves what can be read of a journal that is damaged, and opens that; errors are those of `open_journal`."""
-    log.error("%s is damaged (%s): saving what can be read", path, why)
+    log.info("%s is damaged (%s): saving what can be read", path, why)  # what follows says it, or the error does
     saved = await asyncio.to_thread(salvage, path, JOURNAL)
     log.error(
         "%s: %d batches saved, %d of them with a damaged body; %d are missing up to batch %d. The damaged file is"
