@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 import msgspec
 
-from hooklab.database import DatabaseError
+from hooklab.database import DatabaseError, is_damaged
 from hooklab.files import Folder, FolderError, socket_address
 from hooklab.insights import Insights, insights
-from hooklab.journal.base import JournalBatch, JournalError
+from hooklab.journal.base import JournalBatch, JournalDamaged, JournalError
 from hooklab.journal.read import SqliteJournalReader
+from hooklab.judging import DAMAGED
 from hooklab.metrics import ServiceStatus, Snapshot, with_service
 from hooklab.rules import WHOLE_BODY
 from hooklab.store.base import (
@@ -170,7 +171,7 @@ class FolderMonitor:
             fates = await store.fates(sequence, understood)
         return BatchDetail(
             row=row,
-            malformed=malformed,
+            malformed=DAMAGED if kept.damaged else malformed,
             took_ms=kept.took_ms,
             headers=[(name, value) for name, value in json.loads(kept.headers)],
             body=kept.body,
@@ -214,9 +215,28 @@ class FolderMonitor:
     async def _reading(self) -> AsyncIterator[tuple[SqliteStoreReader, SqliteJournalReader]]:
         try:
             yield await self._readers()
+        except JournalDamaged as error:
+            await self.close()
+            raise MonitorError(
+                f"{self._folder.journal} is damaged ({error}): stop hooklab, save what can be read with `hooklab"
+                " salvage`, and start it again"
+            ) from error
         except (sqlite3.Error, OSError, ValueError, DatabaseError, JournalError) as error:
             await self.close()
+            if is_damaged(error):
+                raise MonitorError(await self._have_store_checked(error)) from error
             raise MonitorError(f"{self._folder.path} cannot be read: {error}") from error
+
+    async def _have_store_checked(self, error: Exception) -> str:
+        """Tells the service of damage that only readers meet; says what is done about it."""
+        try:
+            told = await asyncio.to_thread(order_service, self._folder, "/store/check")
+        except MonitorError:
+            told = None
+        done = (
+            "hooklab looks it over now, and rebuilds it from the journal" if told else "mend it with: hooklab rebuild"
+        )
+        return f"{self._folder.store} is damaged ({error}); {done}"
 
     async def _readers(self) -> tuple[SqliteStoreReader, SqliteJournalReader]:
         async with self._opening:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -26,6 +27,8 @@ _DEFAULT_ZONE = "UTC"
 _DEFAULT_STUCK = "24h"
 _DEFAULT_ELEMENTS = 10_000
 _RETRY_SECONDS = 1.0
+_CHECK_SECONDS = 60.0
+"""A check reads the whole store, and nothing is projected meanwhile."""
 
 
 class InForce(Struct, frozen=True):
@@ -105,6 +108,7 @@ class Projection:
         self._force = force
         self._projector = force.projector(journal, store)
         self._finishing = False
+        self._check_after = 0.0
 
     @classmethod
     async def open(cls, path: Path, journal: Journal, settings: Settings) -> Self:
@@ -142,6 +146,16 @@ class Projection:
             else:
                 self._projector = self._force.projector(self._journal, self._store)
                 return
+
+    def check(self) -> None:
+        """Has the store looked over, since a reader found it damaged; a damaged one is put aside and filled anew."""
+        now = time.monotonic()
+        if now < self._check_after:  # many readers meet the same page
+            return
+        self._check_after = now + _CHECK_SECONDS
+        error = sqlite3.DatabaseError("a reader found it damaged")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        self._projector.interrupt(error)
 
     async def retry_quarantine(self) -> Retried:
         """Puts what is in quarantine through today's rules; errors are those of `Healer.retry`."""

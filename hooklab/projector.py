@@ -66,6 +66,7 @@ class Projector:
         self._at = 0
         self._deadline: float | None = None
         self._idle: asyncio.Future[None] | None = None
+        self._told: Exception | None = None
         self._troubled = False
         self._done_at_once = 0
 
@@ -73,10 +74,12 @@ class Projector:
         """Projects whatever the journal brings until `finish` is called.
 
         Raises:
-            sqlite3.DatabaseError: the store is damaged.
+            sqlite3.DatabaseError: the store is damaged, or `interrupt` said so.
         """
         self._at = await self._store.checkpoint()
         while self._deadline is None:
+            if self._told is not None:
+                raise self._told
             if await self._wait():
                 if self._done_at_once < _CHUNK_ELEMENTS:
                     await asyncio.sleep(_GATHER_SECONDS)
@@ -99,6 +102,12 @@ class Projector:
             if progress is not None:
                 progress(self._at)
 
+    def interrupt(self, error: Exception) -> None:
+        """Has `run` raise `error`, which somebody else met in the store, between two chunks."""
+        self._told = error
+        if self._idle is not None:
+            self._idle.cancel()
+
     def finish(self, seconds: float) -> None:
         """Lets `run` end: when all is projected, or after `seconds`."""
         self._deadline = time.monotonic() + seconds
@@ -110,7 +119,7 @@ class Projector:
         try:
             await self._idle
         except asyncio.CancelledError:
-            if self._deadline is None:
+            if self._deadline is None and self._told is None:
                 raise
             return False
         finally:

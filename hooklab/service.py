@@ -167,9 +167,9 @@ async def _open_doors(service: Service, receiver: Receiver, clock: Clock, stack:
     async def counters() -> Counters:
         return (await monitor.snapshot()).counters
 
-    admin = _server(
-        create_admin_app(service.status, counters, service.projection.retry_quarantine), "httptools", settings
-    )
+    projection = service.projection
+    admin_app = create_admin_app(service.status, counters, projection.retry_quarantine, projection.check)
+    admin = _server(admin_app, "httptools", settings)
     await _startup(admin, bind_private_socket(service.folder))
     stack.callback(service.folder.socket.unlink, missing_ok=True)
     stack.push_async_callback(admin.shutdown)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import RunningService, body_of, hooklab, json_lines_of, json_of, pair
+from faults.stage import wait_until
+from support import RunningService, body_of, hooklab, json_lines_of, json_of, pair, report
 from test_journal import batch
 from test_projector import rows_of
 from test_store import MemoryJournal
@@ -74,19 +75,74 @@ def test_a_page_damaged_after_opening_is_noticed_and_mended(tmp_path: Path) -> N
         for _ in range(3):
             assert service.post(body_of(pair()))[0] == 200
         service.settled()
-    with sqlite3.connect(folder / "store.db") as plain:
-        [(root,)] = plain.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'messages'")
-        [(size,)] = plain.execute("PRAGMA page_size")
-    plain.close()
-    with (folder / "store.db").open("r+b") as file:
-        file.seek((root - 1) * size)
-        file.write(os.urandom(size))
+    _damage_table(folder / "store.db", "messages")
     with RunningService(folder) as service:
         assert service.post(body_of(pair()))[0] == 200
     assert json_of("stats", data_dir=folder)["lag"] in (0, 4)  # stopped at once, it may leave the rest
     with RunningService(folder) as service:
         counters = service.settled()
     assert (counters["messages"], counters["reports"], counters["batches"]) == (4, 8, 4)
+
+
+def _damage_table(path: Path, table: str) -> None:
+    with sqlite3.connect(path) as plain:
+        [(root,)] = plain.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,))
+        [(size,)] = plain.execute("PRAGMA page_size")
+    plain.close()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(os.urandom(size))
+
+
+def test_a_page_that_only_readers_meet_is_mended_too(tmp_path: Path) -> None:
+    """Who meets it is told, the running service looks the store over and rebuilds it; without one, what to do."""
+    folder = tmp_path / "data"
+    with RunningService(folder) as service:
+        service.post(body_of([*pair(), {"MessageId": "no id"}]))
+        service.settled()
+    _damage_table(folder / "store.db", "quarantine")
+    alone = hooklab("quarantine", "list", data_dir=folder)
+    assert alone.returncode == 1
+    assert b"store.db is damaged" in alone.stderr
+    assert b"hooklab rebuild" in alone.stderr
+    with RunningService(folder) as service:
+        service.post(body_of(pair()))
+        service.settled()  # the projector does not meet it
+        told = hooklab("quarantine", "list", data_dir=folder)
+        assert told.returncode == 1
+        assert b"looks it over now" in told.stderr
+        wait_until(lambda: hooklab("quarantine", "list", data_dir=folder).returncode == 0, "a store that can be read")
+        counters = service.settled()
+    assert (counters["batches"], counters["messages"], counters["quarantined"]) == (2, 2, 1)
+    assert len(list(folder.glob("store.db.aside-*-0"))) == 1
+
+
+def test_a_damaged_page_of_the_journal_that_only_readers_meet_is_named(tmp_path: Path) -> None:
+    """The batch that lies there cannot be shown: the error names the file and what saves the rest."""
+    folder = tmp_path / "data"
+    with RunningService(folder) as service:
+        service.post(body_of(pair()))
+        service.settled()
+    with RunningService(folder) as service:
+        _damage_table(folder / "journal.db", "batches")
+        done = hooklab("batch", "1", data_dir=folder)
+        assert done.returncode == 1
+        assert b"journal.db is damaged" in done.stderr
+        assert b"hooklab salvage" in done.stderr
+
+
+def test_a_batch_shows_that_its_body_was_damaged_since(tmp_path: Path) -> None:
+    """Also where it was counted long before the disk changed it."""
+    folder = tmp_path / "data"
+    with RunningService(folder) as service:
+        service.post(body_of([report(Msisdn="351900000771")]))
+        service.settled()
+    raw = (folder / "journal.db").read_bytes()
+    with (folder / "journal.db").open("r+b") as file:
+        file.seek(raw.index(b"351900000771"))
+        file.write(b"351900000770")
+    done = hooklab("batch", "1", data_dir=folder)
+    assert b"damaged on the disk" in done.stdout
 
 
 def test_a_store_that_is_held_does_not_keep_the_service_from_ending(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from support import RunningService, body_of, conserved, hooklab, json_lines_of, 
 from test_projector import rows_of
 
 from hooklab.database import DatabaseError
-from hooklab.journal.base import JournalUnavailable, NewBatch, digest_of
+from hooklab.journal.base import JournalDamaged, JournalUnavailable, NewBatch, digest_of
 from hooklab.journal.opening import open_journal
 from hooklab.journal.pages import Pages
 from hooklab.journal.salvage import SalvageError, holds_batches, salvage
@@ -352,11 +352,9 @@ async def test_a_passing_fault_of_the_disk_is_no_damage(tmp_path: Path, monkeypa
     await fill(path, 5)
     journal = await SqliteJournal.open(path, JournalLimits(disk_reserve=0))
     try:
-        error = sqlite3.DatabaseError("database disk image is malformed")
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
         async def fail(*_: Any) -> Any:
-            raise error
+            raise JournalDamaged("database disk image is malformed")
 
         monkeypatch.setattr(journal._reader, "read", fail)
         with pytest.raises(JournalUnavailable):

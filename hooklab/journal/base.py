@@ -23,6 +23,10 @@ class JournalUnavailable(JournalError):  # noqa: N818  likewise
     """The commit failed, took too long, or may not be tried: the disk is too full, or the journal closes."""
 
 
+class JournalDamaged(JournalError):  # noqa: N818  likewise
+    """The file is no longer what was written."""
+
+
 class NewBatch(Struct, frozen=True, gc=False):
     """One HTTP POST as the receiver hands it over."""
 

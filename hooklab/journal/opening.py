@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from hooklab.database import NotOursError, checkpoint, is_damaged, open_writer
 from hooklab.files import fsync
+from hooklab.journal.base import JournalDamaged
 from hooklab.journal.read import SqliteJournalReader
 from hooklab.journal.salvage import (
     SalvageError,
@@ -52,6 +53,8 @@ async def open_journal(path: Path) -> Opened:
     except NotOursError as error:
         if not await asyncio.to_thread(holds_batches, path):
             raise
+        why = str(error)
+    except JournalDamaged as error:
         why = str(error)
     except sqlite3.DatabaseError as error:
         if not is_damaged(error):

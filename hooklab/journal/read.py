@@ -1,13 +1,14 @@
 """Reads a journal, also one that somebody else writes."""
 
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Self
 
 import aiosqlite
 
-from hooklab.database import open_reader
-from hooklab.journal.base import JournalBatch, JournalUnavailable, digest_of
+from hooklab.database import is_damaged, open_reader
+from hooklab.journal.base import JournalBatch, JournalDamaged, JournalUnavailable, digest_of
 from hooklab.journal.schema import COLUMNS, JOURNAL, RAW
 
 _BATCH: Final = f"SELECT sequence, {COLUMNS} FROM batches"
@@ -72,7 +73,12 @@ class SqliteJournalReader:
         await self._connection.close()
 
     async def _fetch(self, sql: str, values: Iterable[Any]) -> list[Any]:
-        return list(await self._connection.execute_fetchall(sql, values))
+        try:
+            return list(await self._connection.execute_fetchall(sql, values))
+        except sqlite3.DatabaseError as error:
+            if is_damaged(error):
+                raise JournalDamaged(str(error)) from error
+            raise
 
 
 def _batch_of(row: Any) -> JournalBatch:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from hooklab.database import DatabaseError, checkpoint, is_damaged, is_full, is_sound
 from hooklab.files import free_and_total
-from hooklab.journal.base import JournalBatch, JournalFull, JournalUnavailable, NewBatch
+from hooklab.journal.base import JournalBatch, JournalDamaged, JournalFull, JournalUnavailable, NewBatch
 from hooklab.journal.opening import Opened, open_journal, open_salvaged
 from hooklab.journal.schema import COLUMNS, RAW
 
@@ -144,9 +144,10 @@ class SqliteJournal:
         """Awaits a read, whose errors are the journal's."""
         try:
             return await answer
+        except JournalDamaged as error:
+            self._notice_damage(error)
+            raise JournalUnavailable(f"the journal cannot be read: {self._damage}") from error
         except (sqlite3.Error, ValueError) as error:
-            if is_damaged(error):
-                self._notice_damage(error)
             why = "it is closed" if self._closed else self._damage or str(error)
             raise JournalUnavailable(f"the journal cannot be read: {why}") from error
 
@@ -262,7 +263,7 @@ class SqliteJournal:
             self._writer, self._reader = opened.writer, opened.reader
             await self._reserve(self._last)
             self._last = max(self._last, opened.last)
-        except (sqlite3.Error, OSError, ValueError, DatabaseError) as error:
+        except (sqlite3.Error, OSError, ValueError, DatabaseError, JournalDamaged) as error:
             log.error("%s", error)  # noqa: TRY400  the reason says it all
             self._set_problem(str(error))
             return

@@ -14,9 +14,10 @@ def create_admin_app(
     status: Callable[[], ServiceStatus],
     counters: Callable[[], Awaitable[Counters]],
     retry_quarantine: Callable[[], Awaitable[Struct]],
+    check_store: Callable[[], None],
 ) -> Litestar:
-    """`/health` (the process lives), `/ready` (batches can be committed), `/status` (counters and service), and
-    `POST /quarantine/retry`, which answers when that is done.
+    """`/health` (the process lives), `/ready` (batches can be committed), `/status` (counters and service),
+    `POST /quarantine/retry`, which answers when that is done, and `POST /store/check`, which answers at once.
     """
 
     @get("/health", sync_to_thread=False)
@@ -45,4 +46,9 @@ def create_admin_app(
         except Exception as error:
             return Response({"problem": str(error)}, status_code=503)
 
-    return Litestar([health, ready, status_page, retry], openapi_config=None, logging_config=None, debug=False)
+    @post("/store/check", status_code=202, sync_to_thread=False)
+    def check() -> dict[str, str]:
+        check_store()
+        return {"status": "the store is being looked over"}
+
+    return Litestar([health, ready, status_page, retry, check], openapi_config=None, logging_config=None, debug=False)
