@@ -175,7 +175,7 @@ _SETTINGS = {
     "sent_at_key": ("KEY", "key in a JSON custom payload of yours that tells when you sent the message"),
     "max_head": ("BYTES", "largest header block (default 16 KiB)"),
     "max_fields": ("N", "most header fields (default 100)"),
-    "max_receiving": ("BYTES", "bodies in flight, all connections together (default 64 MiB)"),
+    "max_receiving": ("BYTES", "bodies in memory, all connections together (default 32 MiB)"),
     "idle_timeout": ("SECONDS", "time that a connection without a request stays open (default 60)"),
     "commit_timeout": ("SECONDS", "a commit slower than this is answered 503 (default 8)"),
     "disk_reserve": ("BYTES", "free disk below which the answer is 503 (default 256 MiB or 10 %%)"),

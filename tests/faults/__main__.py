@@ -14,7 +14,7 @@ from pathlib import Path
 
 from faults.stage import CannotRun
 
-CAMPAIGNS = ("kill",)
+CAMPAIGNS = ("kill", "behind", "overload", "soak")
 
 
 def main() -> int:
