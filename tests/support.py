@@ -90,6 +90,10 @@ def json_lines_of(*arguments: str | Path, data_dir: Path) -> list[Any]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+class NotReady(AssertionError):  # noqa: N818  a test that did not expect it fails
+    """A service ended before its ready line."""
+
+
 class RunningService:
     """`hooklab serve` in a process of its own, on a free port; leaving the block stops it by SIGTERM.
 
@@ -143,7 +147,7 @@ class RunningService:
         _, ready, self.url = line.strip().partition(": ready ")
         if not ready:
             _, self.stderr = self.process.communicate(timeout=20)
-            raise AssertionError(f"no ready line but {line!r}, {self.stderr!r}")
+            raise NotReady(f"no ready line but {line!r}, {self.stderr!r}")
         place, _, self.path = self.url.removeprefix("http://").partition("/")
         port = place.rpartition(":")[2]
         self.port = int(port) if port.isdigit() else 0

@@ -321,6 +321,25 @@ async def test_a_damaged_journal_is_saved_with_what_its_wal_holds(tmp_path: Path
     assert len(list(tmp_path.glob("journal.db.aside-*"))) == 2
 
 
+def test_a_journal_whose_wal_is_gone_says_so_and_goes_on(tmp_path: Path) -> None:
+    """All of its batches were in the WAL: the store is put aside, nothing lags for ever, no number comes again."""
+    folder = tmp_path / "data"
+    with RunningService(folder) as service:
+        for _ in range(3):
+            service.post(body_of(pair()))
+        service.settled()
+        service.kill()
+    (folder / "journal.db-wal").unlink()
+    with RunningService(folder) as service:
+        counters = service.settled()
+        assert (counters["lag"], counters["batches"]) == (0, 0)
+        service.post(body_of(pair()))
+        assert service.settled()["batches"] == 1
+        service.terminate()
+    assert b"store.db is at batch 3, beyond the journal's last, 0: put aside" in service.stderr
+    assert [row["batch"] for row in json_lines_of("batches", data_dir=folder)] == [4]
+
+
 # A running journal --------------------------------------------------------------------------------------------------
 
 

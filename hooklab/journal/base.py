@@ -84,7 +84,9 @@ class Journal(Protocol):
         """One batch, None where there is none (any more)."""
 
     async def span(self) -> tuple[int, int]:
-        """The first sequence that is held and the last that was given; (1, 0) for an empty journal."""
+        """The first and the last sequence that are held. Of an empty journal 0 as the last, and as the first the one
+        that the next batch is given.
+        """
 
     async def given(self) -> int:
         """The last sequence that was ever given, though its batch may be gone: pruned, or lost to a damaged disk."""

@@ -5,7 +5,8 @@ taken for what it claims to be; whoever uses the rows checks that they can be tr
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -34,7 +35,7 @@ class Wal:
         self.frames: list[tuple[int, int]] = []
         """For each frame its page number and where its page begins in the file."""
         self.committed = 0
-        """Frames up to the last one that ends a transaction."""
+        """Frames up to the last one that ends a transaction, damaged ones among them."""
         try:
             with path.open("rb") as file:
                 self._read(file.fileno(), os.fstat(file.fileno()).st_size)
@@ -43,21 +44,24 @@ class Wal:
 
     def _read(self, fd: int, size: int) -> None:
         head = os.pread(fd, _WAL_HEADER, 0)
-        first = os.pread(fd, _FRAME_HEADER, _WAL_HEADER)
-        if len(first) < _FRAME_HEADER:
-            return
-        # A damaged header must not hide the frames: those of one generation carry the same salts.
-        salts = head[16:24] if is_wal_header(head) else first[8:16]
+        is_whole = is_wal_header(head)
         page_size = int.from_bytes(head[8:12])
-        self.page_size = page_size if is_wal_header(head) and page_size in _SIZES else _USUAL_PAGE
+        self.page_size = page_size if is_whole and page_size in _SIZES else _USUAL_PAGE
         step = _FRAME_HEADER + self.page_size
-        for at in range(_WAL_HEADER, size - step + 1, step):
-            frame = os.pread(fd, _FRAME_HEADER, at)
-            if frame[8:16] != salts:
-                break
-            self.frames.append((int.from_bytes(frame[:4]), at + _FRAME_HEADER))
-            if int.from_bytes(frame[4:8]):
-                self.committed = len(self.frames)
+        starts = range(_WAL_HEADER, size - step + 1, step)
+        heads = [os.pread(fd, _FRAME_HEADER, at) for at in starts]
+        # Frames of one generation carry the same salts, and what is left of an older one others.
+        salts = head[16:24] if is_whole else _common_salts(heads)
+        for number, (at, frame) in enumerate(zip(starts, heads, strict=True), start=1):
+            if frame[8:16] == salts:
+                self.frames.append((int.from_bytes(frame[:4]), at + _FRAME_HEADER))
+                if int.from_bytes(frame[4:8]):
+                    self.committed = number
+
+
+def _common_salts(heads: Sequence[bytes]) -> bytes | None:
+    """The salts of the first frames that agree: the header that has them is damaged, and a frame may be as well."""
+    return next((one[8:16] for one, other in pairwise(heads) if one[8:16] == other[8:16]), None)
 
 
 def is_wal_header(head: bytes) -> bool:

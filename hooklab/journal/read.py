@@ -52,11 +52,11 @@ class SqliteJournalReader:
     async def span(self) -> tuple[int, int]:
         """See `Journal.span`."""
         [(first, last)] = await self._fetch(
-            "SELECT (SELECT min(sequence) FROM batches), coalesce((SELECT max(sequence) FROM batches),"
-            " (SELECT seq FROM sqlite_sequence WHERE name = 'batches'), 0)",
+            # Two questions: SQLite looks up one of them in a statement, and scans for both.
+            "SELECT (SELECT min(sequence) FROM batches), (SELECT max(sequence) FROM batches)",
             (),
         )
-        return (last + 1 if first is None else first), last
+        return (await self.given() + 1 if first is None else first), last or 0
 
     async def given(self) -> int:
         """See `Journal.given`."""

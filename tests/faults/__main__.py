@@ -14,7 +14,7 @@ from pathlib import Path
 
 from faults.stage import CannotRun
 
-CAMPAIGNS = ("kill", "behind", "overload", "soak")
+CAMPAIGNS = ("kill", "damage", "behind", "overload", "soak")
 
 
 def main() -> int:
