@@ -280,7 +280,10 @@ def environment(**changes: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "generator",
-    [pytest.param("wrk", marks=pytest.mark.skipif(not wrk_is_here(), reason="there is no wrk here")), "python"],
+    [
+        pytest.param("wrk", marks=[pytest.mark.system, pytest.mark.skipif(not wrk_is_here(), reason="no wrk here")]),
+        "python",
+    ],
 )
 def test_whole_instrument(generator: str, tmp_path: Path) -> None:
     """Every subject is started, loaded, checked and stopped, with wrk and without; nothing stays behind."""

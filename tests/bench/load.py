@@ -7,12 +7,14 @@ second one.
 import argparse
 import asyncio
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, cast
 
 import msgspec
@@ -94,6 +96,7 @@ def _answer_of(command: Sequence[str], target: Target) -> Load:
             check=False,
             timeout=target.seconds + 2 * _PATIENCE,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         )
     except subprocess.TimeoutExpired as error:
         raise LoadError(f"{command[0]} does not end") from error

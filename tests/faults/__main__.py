@@ -1,7 +1,8 @@
 """`make soak`: the long forms of the fault campaigns, one after another, with their figures.
 
 Run it as `make soak`, or `make soak ARGS="kill behind"` for some. Exit code 1 if a promise was broken or a
-campaign could not run here.
+campaign could not run here. A campaign is a module with `run`; its `AT_MOST` says what figures should not exceed, and
+`MINUTES` that it goes by time.
 """
 
 import argparse
@@ -44,8 +45,17 @@ def _run(name: str, given: argparse.Namespace) -> dict[str, object]:
         except (AssertionError, CannotRun) as error:
             figures = {"failed": f"{type(error).__name__}: {error}"}
     figures["took_s"] = round(time.monotonic() - begun)
-    print(name + ": " + ", ".join(f"{key} {value}" for key, value in figures.items()), flush=True)
+    at_most: dict[str, float] = getattr(campaign, "AT_MOST", {})
+    print(f"{name}:", *(_line(key, value, at_most.get(key)) for key, value in figures.items()), sep="\n", flush=True)
     return figures
+
+
+def _line(name: str, value: object, at_most: float | None) -> str:
+    """A figure, and whether it is what it should be. A time that is not fails nothing: machines are busy."""
+    verdict = ""
+    if at_most is not None and isinstance(value, int | float):
+        verdict = f"   at most {at_most:g}: " + ("yes" if value <= at_most else "NO")
+    return f"  {name:<40} {value}{verdict}"
 
 
 if __name__ == "__main__":

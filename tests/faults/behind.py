@@ -14,6 +14,7 @@ from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 
 _AT_ONCE: Final = 256
 _HEADERS: Final = '[["host", "127.0.0.1:8080"], ["content-type", "application/json"]]'
+AT_MOST: Final = {"ready_s": 2.0}
 
 
 def run(place: Path, *, reports: int = 1_000_000, seconds: int = 10) -> Figures:

@@ -18,6 +18,7 @@ _FILES: Final = ("journal.db", "journal.db-wal", "store.db", "store.db-wal")
 _PAGE: Final = 4096
 _SOCKET: Final = shutil.ignore_patterns("*.sock")
 Harm = Callable[[Path, random.Random], None]
+AT_MOST: Final = {"unsaid": 0.0, "refused_in_one_line": 0.0}
 
 
 def run(place: Path, *, rounds: int = 200, messages: int = 2000, seed: str = "damage") -> Figures:

@@ -3,11 +3,14 @@
 import random
 import time
 from pathlib import Path
+from typing import Final
 
 from faults.stage import Figures, Stage, quantile
 
+AT_MOST: Final = {"restart_max_s": 2.0}
 
-def run(place: Path, *, kills: int = 200, seed: str = "kill") -> Figures:
+
+def run(place: Path, *, kills: int = 200, messages: int = 20_000, seed: str = "kill") -> Figures:
     """Kills the service `kills` times while the simulator sends, starting it again at once, on the same folder."""
     chance = random.Random(seed)
     with Stage(place) as stage:
@@ -19,7 +22,7 @@ def run(place: Path, *, kills: int = 200, seed: str = "kill") -> Figures:
             number += 1
             truths.append(place / f"truth{number}.jsonl")
             sender = stage.simulate(
-                "--messages", "20000", "--chaos", "--seed", f"{seed}{number}", "--tries", "1000",
+                "--messages", str(messages), "--chaos", "--seed", f"{seed}{number}", "--tries", "1000",
                 "--give-up", "300", truth=truths[-1],
             )  # fmt: skip
             while sender.poll() is None and done < kills:

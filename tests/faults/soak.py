@@ -17,6 +17,7 @@ MINUTES: Final = 20.0
 _SAMPLE_SECONDS: Final = 1.0
 _WARM_UP: Final = 0.25
 """The share of the run at its begin that says nothing about the slope: caches fill."""
+AT_MOST: Final = {"wal_max_mib": 64.0}
 
 
 class Samples(Struct):
@@ -48,6 +49,7 @@ def run(place: Path, *, minutes: float = MINUTES, messages: int = 20_000) -> Fig
         drained = wait_until(lambda: not stage.service.stats()["lag"], "the end of the lag", 900)
         found = [stage.verify("--others-allowed", truth=truth) for truth in truths]
         counters = stage.service.stats()
+    assert samples.wal_mib <= AT_MOST["wal_max_mib"], f"a WAL of {samples.wal_mib:.0f} MiB"
     assert counters["batches"] + counters["malformed"] >= sum(one["batches"] for one in found)
     return {
         "minutes": round((samples.at[-1] - samples.at[0]) / 60, 1),
