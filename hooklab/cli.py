@@ -142,6 +142,15 @@ def _build_parser() -> argparse.ArgumentParser:
         "salvage", "copy what can be read of a damaged journal into a new one, and put it aside", "salvage", "save"
     )
     saving.add_argument("--yes", action="store_true", help="do not ask")
+    doctor = add(
+        "doctor",
+        "examine the folder and what runs on it, and say what to do; exit 1 if something is a problem",
+        "doctor",
+    )
+    doctor.add_argument(
+        "--full", action="store_true", help="read everything, also every body, for as long as it takes"
+    )
+    _add_json(doctor)
     snippet = add("snippet", "the smsWebhooks JSON to paste into the Arpoone request", "snippet")
     snippet.add_argument(
         "--base-url", help="how the provider reaches this machine, such as https://hooks.example.com"

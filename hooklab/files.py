@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 _SOCKET_PATH_BYTES = 107
 """What a unix socket's address may have on Linux, the closing zero apart."""
+SHORT_TOKEN: Final = 16
+"""Characters below which a token is easy to guess."""
 
 
 class FolderError(Exception):

@@ -48,6 +48,10 @@ class ServiceStatus(Struct, frozen=True, kw_only=True):
     """With its token: mask it before it is shown."""
     local_url: str = ""
     """The same on this machine, whatever the provider sees."""
+    listens_on: str = ""
+    """HOST:PORT as it was bound."""
+    disk_reserve: int | None = None
+    """Free bytes below which it answers 503, as set."""
     ready: bool
     problem: str | None = None
     """Why it answers 503, in words; None while it is well."""

@@ -57,6 +57,7 @@ class Service:
         self.tally = Tally(clock)
         self.hook_url = hook_url(settings, token, listener.getsockname()[:2])
         self.local_url = hook_url(replace(settings, public_url=None), token, listener.getsockname()[:2])
+        self.listens_on = _written(*listener.getsockname()[:2])
         self.started_at = clock()
         self.journal: SqliteJournal
         self.projection: Projection
@@ -72,6 +73,8 @@ class Service:
             started_at=self.started_at,
             hook_url=self.hook_url,
             local_url=self.local_url,
+            listens_on=self.listens_on,
+            disk_reserve=self.settings.disk_reserve,
             ready=problem is None,
             problem=problem,
             refused={str(code): count for code, count in sorted(self.tally.refused.items())},
@@ -88,7 +91,11 @@ def hook_url(settings: Settings, token: str, address: tuple[str, int]) -> str:
     host, port = address
     if host in ("0.0.0.0", "::"):  # noqa: S104  only looked at
         host = "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/hooks/{token}"
+    return f"http://{_written(host, port)}/hooks/{token}"
+
+
+def _written(host: str, port: int) -> str:
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def token_of(settings: Settings, folder: Folder) -> str:

@@ -14,8 +14,7 @@ import uvloop
 
 from hooklab.commands.common import CommandError, clock, end_quietly
 from hooklab.config import Settings, load_settings
-from hooklab.files import Folder
-from hooklab.receiver.access import SHORT_TOKEN
+from hooklab.files import SHORT_TOKEN, Folder
 from hooklab.service import Service, ServiceError, ServiceThread
 from hooklab.service import serve as run_service
 from hooklab.text import clean, clean_lines, mask_token

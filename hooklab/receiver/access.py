@@ -7,7 +7,6 @@ from typing import Final
 _LABEL: Final = re.compile(rb"[a-z0-9_-]{1,64}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PREFIX: Final = b"/hooks/"
-SHORT_TOKEN: Final = 16
 
 
 class Hook:

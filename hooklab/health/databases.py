@@ -1,0 +1,240 @@
+"""What the two files hold, and what is wrong with them. Pure."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from hooklab.findings import took
+from hooklab.health.base import MIB, Finding, listed, many, ok, problem, size_of, warning
+from hooklab.health.reading import Checked
+from hooklab.insights import Lag
+from hooklab.times import iso
+
+_LARGE_WAL: Final = 64 * MIB
+_SALVAGE: Final = "stop hooklab and start it again: it saves what can be read and puts the original aside"
+_REBUILD: Final = "start hooklab: it rebuilds it from the journal"
+_RESTART: Final = "stop hooklab and start it again: it rebuilds it from the journal"
+_NAMED: Final = 5
+
+
+class Journaled(Struct, frozen=True, kw_only=True):
+    """The journal as it was found."""
+
+    state: str = "open"
+    """Or as `Unreadable` has it, and `why`."""
+    why: str = ""
+    size: int = 0
+    wal: int = 0
+    first: int = 1
+    last: int = 0
+    oldest: int | None = None
+    newest: int | None = None
+    """When the first and the last batch were received, microseconds UTC."""
+    checked: Checked | None = None
+
+
+class Stored(Struct, frozen=True, kw_only=True):
+    """The store as it was found."""
+
+    state: str = "open"
+    why: str = ""
+    size: int = 0
+    wal: int = 0
+    checkpoint: int = 0
+    """The last batch that was projected."""
+    recent: int = 0
+    """Batches of the last day."""
+    covered: int = 0
+    """Microseconds of that day since the first batch of all."""
+    lag: Lag | None = None
+    """From reported to received, of the last day."""
+    checked: Checked | None = None
+
+
+class Bodies(Struct, frozen=True, kw_only=True):
+    """Whether the bodies in the journal are those that were received."""
+
+    batches: int = 0
+    wrong: list[int]
+    """Batches whose body is not what its digest says."""
+    gaps: int = 0
+    """Numbers between the first and the last that no batch has."""
+    why: str | None = None
+    """Why not all could be read."""
+
+
+class Sample(Struct, frozen=True):
+    """How far both files were at a moment."""
+
+    at: int
+    """Microseconds."""
+    last: int
+    checkpoint: int
+
+
+def judge_journal(found: Journaled, *, store: Stored, running: bool) -> Iterator[Finding]:
+    """`journal` and, where it could be read, `journal-check`."""
+    if found.state != "open":
+        yield _unread_journal(found, store=store, running=running)
+        return
+    says = f"{_held(found)}, {_sizes(found)}"
+    if found.wal > _LARGE_WAL:
+        yield _large_wal("journal", says)
+    else:
+        yield ok("journal", says)
+    if found.checked is not None:
+        yield _judge_check("journal", found.checked, _SALVAGE)
+
+
+def _sizes(found: Journaled | Stored) -> str:
+    return size_of(found.size) + (f" and {size_of(found.wal)} of write-ahead log" if found.wal else "")
+
+
+def _held(found: Journaled) -> str:
+    if found.last < found.first:
+        return "no batch yet" if not found.last else f"no batch any more; the last was {found.last:,}"
+    count = found.last - found.first + 1
+    numbers = f"batch {found.first:,}" if count == 1 else f"batches {found.first:,} to {found.last:,}"
+    times = [_minute(found.oldest), _minute(found.newest)]
+    return f"{numbers}, received {times[0] if times[0] == times[1] else ' to '.join(times)} UTC"
+
+
+def _minute(micros: int | None) -> str:
+    return (iso(micros) or "-")[:16].replace("T", " ")
+
+
+def _unread_journal(found: Journaled, *, store: Stored, running: bool) -> Finding:
+    if found.state == "missing" and running:
+        return problem(
+            "journal",
+            "journal.db is gone while hooklab runs: what comes is written to a file without a name",
+            "do not stop hooklab before you have copied it, with its -wal, out of /proc/PID/fd",
+        )
+    if found.state in {"missing", "empty"}:
+        what = "is not there" if found.state == "missing" else "is empty"
+        if store.state == "missing":
+            return problem(
+                "journal",
+                f"journal.db {what}: there is no hooklab data here",
+                "start hooklab on this folder, or name another with --data-dir",
+            )
+        return problem(
+            "journal",
+            f"journal.db {what}, but store.db is there: the batches are lost unless there is a copy",
+            "put journal.db back from a backup before hooklab is started again",
+        )
+    return _unread("journal", found.state, found.why, _SALVAGE)
+
+
+def judge_store(found: Stored, *, journal: Journaled, running: bool) -> Iterator[Finding]:
+    """`store` and, where it could be read, `store-check`; nothing where there is no data at all."""
+    mend = _RESTART if running else _REBUILD
+    if found.state != "open":
+        if found.state in {"missing", "empty"}:
+            if journal.state == "open":
+                yield warning("store", f"store.db is {'not there' if found.state == 'missing' else 'empty'}", mend)
+        elif found.state == "older":
+            yield warning("store", f"store.db is of an older hooklab ({found.why})", mend)
+        else:
+            yield _unread("store", found.state, found.why, mend)
+        return
+    says = f"projected up to batch {found.checkpoint:,}, {_sizes(found)}"
+    if journal.state == "open" and found.checkpoint > journal.last:
+        yield problem(
+            "store",
+            f"{says}, but the journal ends at {journal.last:,}: an older or emptied journal was put in its place",
+            f"put the right journal.db back if there is one; else {mend}, and what only the store knew is put aside",
+        )
+    elif found.wal > _LARGE_WAL:
+        yield _large_wal("store", says)
+    else:
+        yield ok("store", says)
+    if found.checked is not None:
+        yield _judge_check("store", found.checked, mend)
+
+
+def _unread(name: str, state: str, why: str, mend: str) -> Finding:
+    file = f"{name}.db"
+    match state:
+        case "closed":
+            return problem(name, f"{file} cannot be read: {why}", "run this as the folder's owner, or mend its mode")
+        case "strange":
+            return problem(name, f"{file} is no file", "move it away; hooklab makes its own")
+        case "another":
+            return problem(name, f"{file} is another program's", "move it away, or name another --data-dir")
+        case "newer" | "older":
+            return problem(name, f"{file} is of a {state} hooklab ({why})", f"use the {state} hooklab")
+        case "held":
+            return problem(
+                name, f"{file} is held by another program: {why}", "stop what holds it (fuser -v names it)"
+            )
+        case _:
+            return problem(name, f"{file} is damaged: {why}", mend)
+
+
+def _large_wal(name: str, says: str) -> Finding:
+    return warning(
+        name,
+        f"{says}, which is more than {size_of(_LARGE_WAL)}",
+        "close what reads it for long (attach, a copy, a sqlite3 shell); a restart of hooklab empties it",
+    )
+
+
+def _judge_check(name: str, found: Checked, mend: str) -> Finding:
+    what = f"{name}-check"
+    if found.faults:
+        more = f", and {many(len(found.faults) - 1, 'more fault')}" if len(found.faults) > 1 else ""
+        return problem(what, f"{name}.db is damaged: {found.faults[0]}{more}", mend)
+    if found.stopped is not None:
+        return warning(
+            what, f"{name}.db: {found.stopped}; no fault until then", "run hooklab doctor --full when it is quiet"
+        )
+    return ok(what, f"SQLite finds no fault, in {took(found.seconds)}")
+
+
+def judge_bodies(found: Bodies) -> Finding:
+    """`bodies`: what `--full` reads."""
+    disk = "look at the disk (smartctl -a), and put journal.db back from a backup"
+    if found.why is not None:
+        return problem("bodies", f"journal.db cannot be read {found.why}", _SALVAGE)
+    if found.wrong:
+        names = listed((f"{one:,}" for one in found.wrong), _NAMED)
+        which = f"{many(len(found.wrong), 'body is', 'bodies are')} not what was received: batch {names}"
+        return problem("bodies", which, disk)
+    gaps = f"; {many(found.gaps, 'number')} between them lack a batch, as after a salvage" if found.gaps else ""
+    return ok("bodies", f"of {many(found.batches, 'batch', 'batches')}, each as it was received{gaps}")
+
+
+def judge_lag(samples: list[Sample], *, running: bool) -> Finding | None:
+    """`lag`: whether what is in the journal gets counted; None where there is nothing to tell.
+
+    Args:
+        samples: of a few moments, in order; one is enough where nothing lags or nothing runs.
+        running: whether a service does.
+    """
+    if not samples:
+        return None
+    first, now = samples[0], samples[-1]
+    lag = max(now.last - now.checkpoint, 0)
+    says = f"{many(lag, 'batch', 'batches')} not counted yet"
+    if not lag:
+        return ok("lag", "every batch is counted")
+    if not running:
+        return ok("lag", f"{says}; hooklab does it when it is started")
+    seconds = (now.at - first.at) / 1e6
+    counted = now.checkpoint - first.checkpoint
+    if not counted:
+        return problem(
+            "lag",
+            f"{says}, and none was counted within {took(seconds)}: the projector stands still",
+            "look into hooklab's log; stop it and start it again",
+        )
+    fallen = first.last - first.checkpoint - lag
+    if fallen <= 0:
+        return warning(
+            "lag",
+            f"{says}, and it grows: more comes than can be counted",
+            "nothing is lost; if it does not fall when less comes, use a faster machine",
+        )
+    return ok("lag", f"{says}; at this rate done in {took(lag * seconds / fallen)}")

@@ -1,0 +1,130 @@
+"""Gathers the facts about both files, and leaves no trace of it."""
+
+import sqlite3
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+import aiosqlite
+from msgspec.structs import replace
+
+from hooklab.health.base import MIB
+from hooklab.health.databases import Bodies, Journaled, Sample, Stored
+from hooklab.health.reading import Checked, Disturbed, Unreadable, check, steadily, unreadable, untouched, wal_size
+from hooklab.insights import insights
+from hooklab.journal.base import JournalError
+from hooklab.journal.sqlite import JOURNAL, SqliteJournalReader
+from hooklab.store.read import SqliteStoreReader
+from hooklab.store.sqlite import STORE
+from hooklab.times import DAY, HOUR, MINUTE, Clock
+
+_READ_BYTES: Final = 4 * MIB
+
+Progress = Callable[[str, int, int], None]
+"""Told what is done, how much of it, and of how much."""
+
+
+async def look_at_journal(path: Path, *, full: bool, within: float | None, disturbed: Disturbed) -> Journaled:
+    """The facts; whatever is wrong with the file is one of them."""
+
+    async def look() -> Journaled:
+        found = Journaled(size=_size_of(path), wal=wal_size(path))
+        try:
+            async with untouched(path, JOURNAL) as connection:
+                first, last = await SqliteJournalReader(connection).span()
+                [(oldest, newest)] = await connection.execute_fetchall(
+                    "SELECT (SELECT received_at FROM batches ORDER BY sequence LIMIT 1),"
+                    " (SELECT received_at FROM batches ORDER BY sequence DESC LIMIT 1)"
+                )
+                found = replace(found, first=first, last=last, oldest=oldest, newest=newest)
+                return replace(found, checked=await _check(connection, full, within, disturbed))
+        except Unreadable as error:
+            return replace(found, state=error.state, why=error.why)
+
+    return await steadily(path, look)
+
+
+async def look_at_store(
+    path: Path, clock: Clock, *, full: bool, within: float | None, disturbed: Disturbed
+) -> Stored:
+    """The facts; whatever is wrong with the file is one of them."""
+
+    async def look() -> Stored:
+        found = Stored(size=_size_of(path), wal=wal_size(path))
+        try:
+            async with untouched(path, STORE) as connection:
+                [(checkpoint,)] = await connection.execute_fetchall("SELECT checkpoint FROM totals")
+                found = replace(found, checkpoint=checkpoint)
+                found = await _with_last_day(found, connection, clock)
+                return replace(found, checked=await _check(connection, full, within, disturbed))
+        except Unreadable as error:
+            return replace(found, state=error.state, why=error.why)
+
+    return await steadily(path, look)
+
+
+async def _with_last_day(found: Stored, connection: aiosqlite.Connection, clock: Clock) -> Stored:
+    now = clock()
+    [(first, recent)] = await connection.execute_fetchall(
+        "SELECT (SELECT min(minute) FROM minutes), (SELECT coalesce(sum(batches), 0) FROM minutes WHERE minute >= ?)",
+        ((now - DAY) // MINUTE,),
+    )
+    hour = (now - DAY) // HOUR * HOUR
+    measured = await SqliteStoreReader(connection, clock).measure(hour, None)
+    lag = insights(measured, since=hour, until=now, organization=None).provider.lag
+    covered = 0 if first is None else now - max(first * MINUTE, now - DAY)
+    return replace(found, recent=recent, covered=covered, lag=lag)
+
+
+async def _check(connection: aiosqlite.Connection, full: bool, within: float | None, disturbed: Disturbed) -> Checked:
+    try:
+        return await check(connection, full=full, within=within, disturbed=disturbed)
+    except sqlite3.Error as error:
+        found = unreadable(error)
+        if found.state != "damaged":
+            raise
+        return Checked([found.why], 0.0)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+async def look_at_bodies(path: Path, progress: Progress) -> Bodies:
+    """Reads every batch, a few at a time, and compares its body with its digest."""
+    wrong: list[int] = []
+    batches = gaps = at = 0
+    try:
+        async with untouched(path, JOURNAL) as connection:
+            reader = SqliteJournalReader(connection)
+            first, last = await reader.span()
+            at = first - 1
+            while at < last and (read := await reader.read(at, _READ_BYTES)):
+                for one in read:
+                    gaps += one.sequence - at - 1
+                    at = one.sequence
+                    if blake2b(one.body, digest_size=16).digest() != one.digest:
+                        wrong.append(at)
+                batches += len(read)
+                progress("bodies of the journal", at - first + 1, last - first + 1)
+    except (Unreadable, JournalError) as error:
+        why = error.why or error.state if isinstance(error, Unreadable) else str(error)
+        return Bodies(batches=batches, wrong=wrong, gaps=gaps, why=f"after batch {at:,}: {why}")
+    return Bodies(batches=batches, wrong=wrong, gaps=gaps)
+
+
+async def look_at_lag(journal: Path, store: Path, clock: Clock) -> Sample | None:
+    """How far both are now; None where one cannot be read."""
+    try:
+        # The journal first: the other way round the store could seem to be ahead.
+        async with untouched(journal, JOURNAL) as connection:
+            _, last = await SqliteJournalReader(connection).span()
+        async with untouched(store, STORE) as connection:
+            [(checkpoint,)] = await connection.execute_fetchall("SELECT checkpoint FROM totals")
+    except Unreadable:
+        return None
+    return Sample(clock(), last, checkpoint)
