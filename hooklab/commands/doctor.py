@@ -18,7 +18,7 @@ from hooklab.health.examine import Wanted, examine
 
 _MARKS: Final[dict[Level, str]] = {"ok": "+", "warning": "!", "problem": "X"}
 _COLOURS: Final[dict[Level, str]] = {"ok": "32", "warning": "33", "problem": "31"}
-_NAMES: Final = 13
+_NAMES: Final = 8
 _WIDEST: Final = 110
 
 

@@ -26,6 +26,8 @@ class Journaled(Struct, frozen=True, kw_only=True):
     why: str = ""
     size: int = 0
     wal: int = 0
+    bereft: bool = False
+    """Its write-ahead log was taken away: SQLite never leaves a -shm without the -wal."""
     first: int = 1
     last: int = 0
     oldest: int | None = None
@@ -74,21 +76,43 @@ class Sample(Struct, frozen=True):
 
 
 def judge_journal(found: Journaled, *, store: Stored, running: bool) -> Iterator[Finding]:
-    """`journal` and, where it could be read, `journal-check`."""
+    """`journal`."""
     if found.state != "open":
         yield _unread_journal(found, store=store, running=running)
         return
-    says = f"{_held(found)}, {_sizes(found)}"
+    if found.bereft:
+        yield problem(
+            "journal",
+            f"{_held(found)}, but journal.db-wal is not there, though hooklab did not end well: the newest batches"
+            " were in it",
+            "put journal.db-wal back before hooklab is started, if there is a copy; hooklab starts without them too",
+        )
+        return
+    yield _judge_open("journal", _held(found), found, _SALVAGE)
+
+
+def _judge_open(name: str, says: str, found: Journaled | Stored, mend: str) -> Finding:
+    """A file that could be read: what SQLite's check found, and how large its WAL is."""
+    checked, sizes = found.checked, size_of(found.size)
+    if found.wal:
+        sizes += f" and {size_of(found.wal)} of write-ahead log"
+    if checked is not None and checked.faults:
+        more = f", and {many(len(checked.faults) - 1, 'more fault')}" if len(checked.faults) > 1 else ""
+        return problem(name, f"{name}.db is damaged: {checked.faults[0]}{more}", mend)
     if found.wal > _LARGE_WAL:
-        yield _large_wal("journal", says)
-    else:
-        yield ok("journal", says)
-    if found.checked is not None:
-        yield _judge_check("journal", found.checked, _SALVAGE)
-
-
-def _sizes(found: Journaled | Stored) -> str:
-    return size_of(found.size) + (f" and {size_of(found.wal)} of write-ahead log" if found.wal else "")
+        return warning(
+            name,
+            f"{says}, {sizes}, which is more than {size_of(_LARGE_WAL)}",
+            "close what reads it for long (attach, a copy, a sqlite3 shell); a restart of hooklab empties it",
+        )
+    if checked is not None and checked.stopped is not None:
+        return warning(
+            name,
+            f"{says}, {sizes}; SQLite's check of it was {checked.stopped}",
+            "hooklab doctor --full takes the time, best while little comes",
+        )
+    quick = "" if checked is None else f"; SQLite finds no fault, in {took(max(checked.seconds, 0.001))}"
+    return ok(name, f"{says}, {sizes}{quick}")
 
 
 def _held(found: Journaled) -> str:
@@ -128,7 +152,7 @@ def _unread_journal(found: Journaled, *, store: Stored, running: bool) -> Findin
 
 
 def judge_store(found: Stored, *, journal: Journaled, running: bool) -> Iterator[Finding]:
-    """`store` and, where it could be read, `store-check`; nothing where there is no data at all."""
+    """`store`; nothing where there is no data at all."""
     mend = _RESTART if running else _REBUILD
     if found.state != "open":
         if found.state in {"missing", "empty"}:
@@ -139,19 +163,15 @@ def judge_store(found: Stored, *, journal: Journaled, running: bool) -> Iterator
         else:
             yield _unread("store", found.state, found.why, mend)
         return
-    says = f"projected up to batch {found.checkpoint:,}, {_sizes(found)}"
+    says = f"projected up to batch {found.checkpoint:,}" if found.checkpoint else "nothing is projected yet"
     if journal.state == "open" and found.checkpoint > journal.last:
         yield problem(
             "store",
             f"{says}, but the journal ends at {journal.last:,}: an older or emptied journal was put in its place",
             f"put the right journal.db back if there is one; else {mend}, and what only the store knew is put aside",
         )
-    elif found.wal > _LARGE_WAL:
-        yield _large_wal("store", says)
     else:
-        yield ok("store", says)
-    if found.checked is not None:
-        yield _judge_check("store", found.checked, mend)
+        yield _judge_open("store", says, found, mend)
 
 
 def _unread(name: str, state: str, why: str, mend: str) -> Finding:
@@ -173,26 +193,6 @@ def _unread(name: str, state: str, why: str, mend: str) -> Finding:
             return problem(name, f"{file} is damaged: {why}", mend)
 
 
-def _large_wal(name: str, says: str) -> Finding:
-    return warning(
-        name,
-        f"{says}, which is more than {size_of(_LARGE_WAL)}",
-        "close what reads it for long (attach, a copy, a sqlite3 shell); a restart of hooklab empties it",
-    )
-
-
-def _judge_check(name: str, found: Checked, mend: str) -> Finding:
-    what = f"{name}-check"
-    if found.faults:
-        more = f", and {many(len(found.faults) - 1, 'more fault')}" if len(found.faults) > 1 else ""
-        return problem(what, f"{name}.db is damaged: {found.faults[0]}{more}", mend)
-    if found.stopped is not None:
-        return warning(
-            what, f"{name}.db: {found.stopped}; no fault until then", "run hooklab doctor --full when it is quiet"
-        )
-    return ok(what, f"SQLite finds no fault, in {took(found.seconds)}")
-
-
 def judge_bodies(found: Bodies) -> Finding:
     """`bodies`: what `--full` reads."""
     disk = "look at the disk (smartctl -a), and put journal.db back from a backup"
@@ -203,7 +203,7 @@ def judge_bodies(found: Bodies) -> Finding:
         which = f"{many(len(found.wrong), 'body is', 'bodies are')} not what was received: batch {names}"
         return problem("bodies", which, disk)
     gaps = f"; {many(found.gaps, 'number')} between them lack a batch, as after a salvage" if found.gaps else ""
-    return ok("bodies", f"of {many(found.batches, 'batch', 'batches')}, each as it was received{gaps}")
+    return ok("bodies", f"{many(found.batches, 'batch', 'batches')}, every body as it was received{gaps}")
 
 
 def judge_lag(samples: list[Sample], *, running: bool) -> Finding | None:

@@ -24,20 +24,11 @@ from hooklab.health.databases import (
 from hooklab.health.disk import growth_of, judge_mount, judge_room, look_at_mount, look_at_room
 from hooklab.health.folder import judge_aside, judge_files, judge_folder, look_at_folder
 from hooklab.health.looks import Progress, look_at_bodies, look_at_journal, look_at_lag, look_at_store
+from hooklab.health.processes import judge_writers, look_at_lock, look_at_writers
 from hooklab.health.program import judge_program, look_at_program
 from hooklab.health.reading import Disturbed, wal_size
-from hooklab.health.service import (
-    Runs,
-    judge_door,
-    judge_runs,
-    judge_token,
-    judge_writers,
-    look_at_door,
-    look_at_lock,
-    look_at_token,
-    look_at_writers,
-    owner_of,
-)
+from hooklab.health.service import Runs, judge_door, judge_runs, look_at_door, owner_of
+from hooklab.health.token import judge_token, look_at_token
 from hooklab.monitor import ask_service
 from hooklab.times import SECOND, Clock
 
@@ -91,7 +82,7 @@ async def examine(wanted: Wanted) -> AsyncIterator[Finding]:
 
 async def _look_at_runs(folder: Folder, clock: Clock) -> Runs:
     status = await ask_service(folder)
-    barred = status is None and folder.socket.exists() and not os.access(folder.socket, os.W_OK)
+    barred = status is None and os.access(folder.socket, os.F_OK) and not os.access(folder.socket, os.W_OK)
     return Runs(status=status, holder=look_at_lock(folder), barred=barred, now=clock())
 
 

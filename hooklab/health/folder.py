@@ -4,7 +4,7 @@ import os
 import pwd
 import shlex
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -138,18 +138,17 @@ def judge_files(found: Place) -> Finding | None:
     """`files`: owner and permissions of each; None where there are none."""
     if not found.entries:
         return None
-    path = shlex.quote(found.path)
     strange = [entry for entry in found.entries if entry.owner != found.owner]
     if strange:
         names = listed(f"{entry.name} (of {entry.owner})" for entry in strange)
         return problem(
             "files",
             f"not of {found.owner}, as the folder is: {names}",
-            f"give them back: chown {found.owner} {path}/*, and run hooklab as {found.owner} alone",
+            f"{_in_folder(found, f'chown {found.owner}', strange)}; and run hooklab as {found.owner} alone",
         )
     written = [entry for entry in found.entries if entry.mode & _OTHERS_WRITE]
     opened = [entry for entry in found.entries if entry.mode & _OTHERS]
-    mend = f"chmod 600 {path}/*"
+    mend = _in_folder(found, "chmod 600", opened)
     for entries, may, level in ((written, "written", problem), (opened, "read", warning)):
         if entries:
             names = listed(f"{entry.name} ({entry.mode:04o})" for entry in entries)
@@ -157,6 +156,10 @@ def judge_files(found: Place) -> Finding | None:
                 return warning("files", f"may be {may} by others but for the folder's mode: {names}", mend)
             return level("files", f"may be {may} by others: {names}", mend)
     return ok("files", f"{len(found.entries)}, all of {found.owner} alone")
+
+
+def _in_folder(found: Place, command: str, entries: Iterable[Entry]) -> str:
+    return f"cd {shlex.quote(found.path)} && {command} {shlex.join(entry.name for entry in entries)}"
 
 
 def judge_aside(found: Place) -> Iterator[Finding]:

@@ -11,7 +11,17 @@ from msgspec.structs import replace
 
 from hooklab.health.base import MIB
 from hooklab.health.databases import Bodies, Journaled, Sample, Stored
-from hooklab.health.reading import Checked, Disturbed, Unreadable, check, steadily, unreadable, untouched, wal_size
+from hooklab.health.reading import (
+    Checked,
+    Disturbed,
+    Unreadable,
+    check,
+    is_bereft,
+    steadily,
+    unreadable,
+    untouched,
+    wal_size,
+)
 from hooklab.insights import insights
 from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JOURNAL, SqliteJournalReader
@@ -29,7 +39,7 @@ async def look_at_journal(path: Path, *, full: bool, within: float | None, distu
     """The facts; whatever is wrong with the file is one of them."""
 
     async def look() -> Journaled:
-        found = Journaled(size=_size_of(path), wal=wal_size(path))
+        found = Journaled(size=_size_of(path), wal=wal_size(path), bereft=is_bereft(path))
         try:
             async with untouched(path, JOURNAL) as connection:
                 first, last = await SqliteJournalReader(connection).span()

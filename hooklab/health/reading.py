@@ -39,7 +39,7 @@ class Checked(Struct, frozen=True):
     faults: list[str]
     seconds: float
     stopped: str | None = None
-    """Why it did not come to its end."""
+    """Why it did not come to its end, as in: it was …"""
 
 
 @contextlib.asynccontextmanager
@@ -130,6 +130,11 @@ def _size(path: Path, suffix: str) -> int | None:
 def wal_size(path: Path) -> int:
     """Bytes of a file's write-ahead log; 0 without one."""
     return _size(path, "-wal") or 0
+
+
+def is_bereft(path: Path) -> bool:
+    """Whether a file has a -shm and no -wal, which SQLite deletes last."""
+    return _size(path, "-shm") is not None and _size(path, "-wal") is None
 
 
 async def _connect(path: Path, how: str, pragmas: list[str]) -> aiosqlite.Connection:
