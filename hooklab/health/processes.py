@@ -1,5 +1,6 @@
 """The processes that hold the folder and its files, by what the kernel says of them."""
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -73,16 +74,19 @@ def _written_by(process: Path, wanted: dict[tuple[int, int], str]) -> list[str] 
     written: list[str] = []
     try:
         for link in (process / "fd").iterdir():
-            found = link.stat()
-            name = wanted.get((found.st_dev, found.st_ino))
-            if name is None:
-                continue
-            flags = re.search(r"flags:\s*([0-7]+)", (process / "fdinfo" / link.name).read_text(encoding="ascii"))
-            if flags and int(flags[1], 8) & _WRITES:
-                written.append(name)
+            with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+                found = link.stat()
+                name = wanted.get((found.st_dev, found.st_ino))
+                if name is not None and _may_write(process / "fdinfo" / link.name):
+                    written.append(name)
     except OSError:  # it is another user's, or ended
         return None
     return written
+
+
+def _may_write(about: Path) -> bool:
+    flags = re.search(r"flags:\s*([0-7]+)", about.read_text(encoding="ascii"))
+    return flags is not None and bool(int(flags[1], 8) & _WRITES)
 
 
 def command_of(pid: int) -> str:
