@@ -244,19 +244,51 @@ async def test_a_writer_that_comes_while_no_lock_keeps_it_out_has_it_read_again(
 ) -> None:
     """A file that nobody had open is read without locks; if it changed meanwhile, what was found means nothing."""
     path = replaced(stopped, tmp_path / "data") / "journal.db"
-    looks: list[int] = []
+    looks: list[bool] = []
 
-    async def look() -> int:
-        looks.append(len(looks))
+    async def alone() -> bool:
+        return not looks
+
+    async def look(is_alone: bool) -> int:
+        looks.append(is_alone)
         if len(looks) == 1:
             with sqlite3.connect(path) as writer:
                 writer.execute("UPDATE batches SET took_ms = 77")
             writer.close()
         return len(looks)
 
-    assert await steadily(path, look) == 2
-    assert await steadily(path, look) == 3
-    assert looks == [0, 1, 2]
+    assert await steadily(path, alone, look) == 2
+    assert looks == [True, False], "the second time with locks"
+    assert await steadily(path, alone, look) == 3
+
+
+async def test_who_looks_keeps_no_service_from_starting(tmp_path: Path, killed: Path) -> None:
+    """A long check in a folder whose service was killed ends when the next one starts, which must empty the WAL."""
+    folder = Folder(replaced(killed, tmp_path / "data"))
+    disturbed = examination._disturbance(folder, folder.journal, Runs(status=None, holder=None))
+    async with untouched(folder.journal, JOURNAL, alone=True) as connection:
+        endless = asyncio.create_task(check(Endless(connection), full=True, within=None, disturbed=disturbed))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        service = RunningService(folder.path)
+        await asyncio.to_thread(service.start)
+        try:
+            assert (await endless).stopped == "stopped, because a hooklab starts"
+            assert service.settled()["batches"] == 5
+        finally:
+            await asyncio.to_thread(service.terminate)
+
+
+async def test_a_log_that_holds_nothing_stays_where_it_is(tmp_path: Path, stopped: Path) -> None:
+    """SQLite deletes a write-ahead log that it takes for empty when it closes a file that it may write."""
+    for name, with_shm in (("a", False), ("b", True)):
+        folder = replaced(stopped, tmp_path / name)
+        (folder / "journal.db-wal").write_bytes(b"\x37\x7f\x06\x82" + bytes(5000))
+        if with_shm:
+            (folder / "journal.db-shm").write_bytes(bytes(32768))
+        before = tree(folder)
+        async with untouched(folder / "journal.db", JOURNAL, alone=True) as connection:
+            assert list(await connection.execute_fetchall("SELECT count(*) FROM batches")) == [(5,)]
+        assert tree(folder) == before
 
 
 # Folders that are not well ---------------------------------------------------------------------------------------
@@ -405,20 +437,25 @@ def test_hostile_names_are_shown_safely(tmp_path: Path, stopped: Path) -> None:
         assert (one.found + (one.advice or "")).isprintable()
 
 
+class Endless:
+    """A connection whose check never ends by itself."""
+
+    def __init__(self, connection: Any) -> None:
+        self.interrupt = connection.interrupt
+        self._execute = connection.execute_fetchall
+
+    async def execute_fetchall(self, _: str) -> Any:
+        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n, batches"
+        return await self._execute(endless)
+
+
 async def test_a_check_is_bounded(stopped: Path) -> None:
     """It stops when its time is over, or when it is in somebody's way, and says which; the connection lives on."""
 
     async def in_the_way() -> str | None:
         return "stopped, because of a test"
 
-    slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-
-    class Endless:
-        def __init__(self, connection: Any) -> None:
-            self.interrupt = connection.interrupt
-            self.execute_fetchall = lambda _: connection.execute_fetchall(slow)
-
-    async with untouched(stopped / "journal.db", JOURNAL) as connection:
+    async with untouched(stopped / "journal.db", JOURNAL, alone=True) as connection:
         for within, disturbed, why in (
             (0.1, in_the_way, "not finished within 0.1 s"),
             (None, in_the_way, "stopped, because of a test"),

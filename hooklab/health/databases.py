@@ -58,10 +58,13 @@ class Bodies(Struct, frozen=True, kw_only=True):
     """Whether the bodies in the journal are those that were received."""
 
     batches: int = 0
-    wrong: list[int]
+    wrong: list[int] = []
     """Batches whose body is not what its digest says."""
-    gaps: int = 0
-    """Numbers between the first and the last that no batch has."""
+    last: int = 0
+    """The last batch that was read."""
+    done: int = 0
+    whole: int = 0
+    """How many numbers of batches were passed, and how many there are; some may lack a batch."""
     why: str | None = None
     """Why not all could be read."""
 
@@ -185,6 +188,12 @@ def _unread(name: str, state: str, why: str, mend: str) -> Finding:
             return problem(name, f"{file} is another program's", "move it away, or name another --data-dir")
         case "newer" | "older":
             return problem(name, f"{file} is of a {state} hooklab ({why})", f"use the {state} hooklab")
+        case "unseen":
+            return warning(
+                name,
+                f"{file} was not read: {why}",
+                "copy the -shm too, or start hooklab on it; to read it here would leave files behind",
+            )
         case "held":
             return problem(
                 name, f"{file} is held by another program: {why}", "stop what holds it (fuser -v names it)"
@@ -202,7 +211,8 @@ def judge_bodies(found: Bodies) -> Finding:
         names = listed((f"{one:,}" for one in found.wrong), _NAMED)
         which = f"{many(len(found.wrong), 'body is', 'bodies are')} not what was received: batch {names}"
         return problem("bodies", which, disk)
-    gaps = f"; {many(found.gaps, 'number')} between them lack a batch, as after a salvage" if found.gaps else ""
+    lacking = found.done - found.batches
+    gaps = f"; {many(lacking, 'number')} between them lack a batch, as after a salvage" if lacking else ""
     return ok("bodies", f"{many(found.batches, 'batch', 'batches')}, every body as it was received{gaps}")
 
 

@@ -26,7 +26,7 @@ from hooklab.health.folder import judge_aside, judge_files, judge_folder, look_a
 from hooklab.health.looks import Progress, look_at_bodies, look_at_journal, look_at_lag, look_at_store
 from hooklab.health.processes import judge_writers, look_at_lock, look_at_writers
 from hooklab.health.program import judge_program, look_at_program
-from hooklab.health.reading import Disturbed, wal_size
+from hooklab.health.reading import Alone, Disturbed, wal_size
 from hooklab.health.service import Runs, judge_door, judge_runs, look_at_door, owner_of
 from hooklab.health.token import judge_token, look_at_token
 from hooklab.monitor import ask_service
@@ -69,7 +69,7 @@ async def examine(wanted: Wanted) -> AsyncIterator[Finding]:
         for finding in _judge_files(wanted, folder, runs, journal, stored):
             yield finding
         if wanted.full and journal.state == "open":
-            yield judge_bodies(await look_at_bodies(folder.journal, wanted.progress))
+            yield judge_bodies(await look_at_bodies(folder.journal, _alone(folder), wanted.progress))
         for finding in judge_aside(place):
             yield finding
         newest, lag = journal.newest, stored.lag
@@ -91,12 +91,17 @@ async def _look_at_files(wanted: Wanted, folder: Folder, runs: Runs) -> tuple[Jo
     within = None if wanted.full else _ALONE_SECONDS if alone else _BESIDE_SECONDS
     wanted.progress("journal.db", 0, 0)
     journal = await look_at_journal(
-        folder.journal, full=wanted.full, within=within, disturbed=_disturbance(folder, folder.journal, runs)
+        folder.journal,
+        _alone(folder),
+        full=wanted.full,
+        within=within,
+        disturbed=_disturbance(folder, folder.journal, runs),
     )
     wanted.progress("store.db", 0, 0)
     stored = await look_at_store(
         folder.store,
         wanted.clock,
+        _alone(folder),
         full=wanted.full,
         within=within,
         disturbed=_disturbance(folder, folder.store, runs),
@@ -104,17 +109,27 @@ async def _look_at_files(wanted: Wanted, folder: Folder, runs: Runs) -> tuple[Jo
     return journal, stored
 
 
+def _alone(folder: Folder) -> Alone:
+    async def alone() -> bool:
+        return look_at_lock(folder) is None and await ask_service(folder) is None
+
+    return alone
+
+
 def _disturbance(folder: Folder, path: Path, runs: Runs) -> Disturbed:
-    """Says when a long read is in the way of the service, whose WAL cannot be emptied meanwhile."""
+    """Says when a long read is in the way of a service: its WAL cannot be emptied meanwhile, which a start wants."""
     before = wal_size(path)
 
     async def disturbed() -> str | None:
         if runs.status is None:
-            return None
+            came = runs.holder is None and look_at_lock(folder) is not None
+            return "stopped, because a hooklab starts" if came else None
         if wal_size(path) > before + _WAL_GROWTH:
             return "stopped, because hooklab writes much"
         now = await ask_service(folder)
-        if now is not None and not now.ready and runs.status.ready:
+        if now is None:
+            return "stopped, because hooklab stops or starts"
+        if runs.status.ready and not now.ready:
             return "stopped, because hooklab has trouble with the disk"
         return None
 
@@ -154,7 +169,7 @@ async def _examine_service(wanted: Wanted, folder: Folder, runs: Runs) -> AsyncI
 async def _sample(wanted: Wanted, folder: Folder, *, running: bool) -> list[Sample]:
     """How far the files are: once where nothing lags, else until it can be told whether the lag falls."""
     samples: list[Sample] = []
-    while (one := await look_at_lag(folder.journal, folder.store, wanted.clock)) is not None:
+    while (one := await look_at_lag(folder.journal, folder.store, wanted.clock, _alone(folder))) is not None:
         samples.append(one)
         waited = (one.at - samples[0].at) / SECOND
         moved = one.checkpoint > samples[0].checkpoint

@@ -1,7 +1,7 @@
 """Gathers the facts about both files, and leaves no trace of it."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from hooklab.health.base import MIB
 from hooklab.health.databases import Bodies, Journaled, Sample, Stored
 from hooklab.health.reading import (
+    Alone,
     Checked,
     Disturbed,
     Unreadable,
@@ -35,13 +36,15 @@ Progress = Callable[[str, int, int], None]
 """Told what is done, how much of it, and of how much."""
 
 
-async def look_at_journal(path: Path, *, full: bool, within: float | None, disturbed: Disturbed) -> Journaled:
+async def look_at_journal(
+    path: Path, alone: Alone, *, full: bool, within: float | None, disturbed: Disturbed
+) -> Journaled:
     """The facts; whatever is wrong with the file is one of them."""
 
-    async def look() -> Journaled:
+    async def look(is_alone: bool) -> Journaled:
         found = Journaled(size=_size_of(path), wal=wal_size(path), bereft=is_bereft(path))
         try:
-            async with untouched(path, JOURNAL) as connection:
+            async with untouched(path, JOURNAL, alone=is_alone) as connection:
                 first, last = await SqliteJournalReader(connection).span()
                 [(oldest, newest)] = await connection.execute_fetchall(
                     "SELECT (SELECT received_at FROM batches ORDER BY sequence LIMIT 1),"
@@ -52,18 +55,18 @@ async def look_at_journal(path: Path, *, full: bool, within: float | None, distu
         except Unreadable as error:
             return replace(found, state=error.state, why=error.why)
 
-    return await steadily(path, look)
+    return await steadily(path, alone, look)
 
 
 async def look_at_store(
-    path: Path, clock: Clock, *, full: bool, within: float | None, disturbed: Disturbed
+    path: Path, clock: Clock, alone: Alone, *, full: bool, within: float | None, disturbed: Disturbed
 ) -> Stored:
     """The facts; whatever is wrong with the file is one of them."""
 
-    async def look() -> Stored:
+    async def look(is_alone: bool) -> Stored:
         found = Stored(size=_size_of(path), wal=wal_size(path))
         try:
-            async with untouched(path, STORE) as connection:
+            async with untouched(path, STORE, alone=is_alone) as connection:
                 [(checkpoint,)] = await connection.execute_fetchall("SELECT checkpoint FROM totals")
                 found = replace(found, checkpoint=checkpoint)
                 found = await _with_last_day(found, connection, clock)
@@ -71,7 +74,7 @@ async def look_at_store(
         except Unreadable as error:
             return replace(found, state=error.state, why=error.why)
 
-    return await steadily(path, look)
+    return await steadily(path, alone, look)
 
 
 async def _with_last_day(found: Stored, connection: aiosqlite.Connection, clock: Clock) -> Stored:
@@ -104,36 +107,47 @@ def _size_of(path: Path) -> int:
         return 0
 
 
-async def look_at_bodies(path: Path, progress: Progress) -> Bodies:
+async def look_at_bodies(path: Path, alone: Alone, progress: Progress) -> Bodies:
     """Reads every batch, a few at a time, and compares its body with its digest."""
-    wrong: list[int] = []
-    batches = gaps = at = 0
-    try:
-        async with untouched(path, JOURNAL) as connection:
-            reader = SqliteJournalReader(connection)
-            first, last = await reader.span()
-            at = first - 1
-            while at < last and (read := await reader.read(at, _READ_BYTES)):
-                for one in read:
-                    gaps += one.sequence - at - 1
-                    at = one.sequence
-                    if blake2b(one.body, digest_size=16).digest() != one.digest:
-                        wrong.append(at)
-                batches += len(read)
-                progress("bodies of the journal", at - first + 1, last - first + 1)
-    except (Unreadable, JournalError) as error:
-        why = error.why or error.state if isinstance(error, Unreadable) else str(error)
-        return Bodies(batches=batches, wrong=wrong, gaps=gaps, why=f"after batch {at:,}: {why}")
-    return Bodies(batches=batches, wrong=wrong, gaps=gaps)
+
+    async def look(is_alone: bool) -> Bodies:
+        found = Bodies()
+        try:
+            async with untouched(path, JOURNAL, alone=is_alone) as connection:
+                async for found in _bodies(SqliteJournalReader(connection)):
+                    progress("bodies of the journal", found.done, found.whole)
+        except (Unreadable, JournalError) as error:
+            why = error.why or error.state if isinstance(error, Unreadable) else str(error)
+            return replace(found, why=f"after batch {found.last:,}: {why}")
+        return found
+
+    return await steadily(path, alone, look)
 
 
-async def look_at_lag(journal: Path, store: Path, clock: Clock) -> Sample | None:
+async def _bodies(reader: SqliteJournalReader) -> AsyncIterator[Bodies]:
+    """What is found so far, again and again."""
+    first, last = await reader.span()
+    found = Bodies(last=first - 1, whole=last - first + 1)
+    while found.last < last and (read := await reader.read(found.last, _READ_BYTES)):
+        wrong = [one.sequence for one in read if blake2b(one.body, digest_size=16).digest() != one.digest]
+        found = replace(
+            found,
+            batches=found.batches + len(read),
+            wrong=[*found.wrong, *wrong],
+            last=read[-1].sequence,
+            done=read[-1].sequence - first + 1,
+        )
+        yield found
+
+
+async def look_at_lag(journal: Path, store: Path, clock: Clock, alone: Alone) -> Sample | None:
     """How far both are now; None where one cannot be read."""
     try:
         # The journal first: the other way round the store could seem to be ahead.
-        async with untouched(journal, JOURNAL) as connection:
+        is_alone = await alone()
+        async with untouched(journal, JOURNAL, alone=is_alone) as connection:
             _, last = await SqliteJournalReader(connection).span()
-        async with untouched(store, STORE) as connection:
+        async with untouched(store, STORE, alone=is_alone) as connection:
             [(checkpoint,)] = await connection.execute_fetchall("SELECT checkpoint FROM totals")
     except Unreadable:
         return None

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -12,13 +14,18 @@ import aiosqlite
 from msgspec import Struct
 
 from hooklab.database import Kind, is_damaged, marks_of
+from hooklab.files import free_and_total
 
 _BUSY_MS: Final = 2_000
 _POLL_SECONDS: Final = 0.05
 _ASK_SECONDS: Final = 0.5
 _FAULTS: Final = 20
+_COPIED_BYTES: Final = 1 << 29
+"""Files larger than this are not copied to be read."""
 
 _T = TypeVar("_T")
+Alone = Callable[[], Awaitable[bool]]
+"""Whether no service has the files open now."""
 Disturbed = Callable[[], Awaitable[str | None]]
 """Says why a long read should stop now; None where it may go on."""
 
@@ -27,7 +34,7 @@ class Unreadable(Exception):  # noqa: N818  it is a finding
     """A file cannot be read as ours."""
 
     def __init__(self, state: str, why: str = "") -> None:
-        """`state` is one of missing, empty, closed, strange, another, newer, older, damaged, held."""
+        """`state` is one of missing, empty, closed, strange, another, newer, older, damaged, held, unseen."""
         super().__init__(f"{state}: {why}")
         self.state = state
         self.why = why
@@ -43,40 +50,45 @@ class Checked(Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def untouched(path: Path, kind: Kind) -> AsyncIterator[aiosqlite.Connection]:
-    """A connection that reads one of our files and leaves no trace.
+async def untouched(path: Path, kind: Kind, *, alone: bool) -> AsyncIterator[aiosqlite.Connection]:
+    """A connection that reads one of our files and leaves no trace of it.
+
+    Args:
+        path: the file.
+        kind: what it should be.
+        alone: no service has it open, so that it may be read without locks where they would leave a trace; then it
+            must be seen afterwards that none came (`steadily`).
 
     Raises:
         Unreadable: it is not there, cannot be read, or is none of ours; also what the block meets in it.
     """
     try:
-        connection = await _open(path)
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            connection = await _open(path, alone, stack)
             await _require_kind(connection, kind)
             yield connection
-        finally:
-            await connection.close()
     except (sqlite3.Error, OSError, ValueError) as error:
         raise unreadable(error) from error
 
 
-async def steadily(path: Path, look: Callable[[], Awaitable[_T]]) -> _T:
-    """What `look` finds at `path`; it looks again if a writer came meanwhile, where no lock keeps one out."""
-    before = _stamp(path)
-    found = await look()
-    return found if before in (None, _stamp(path)) else await look()
+async def steadily(path: Path, alone: Alone, look: Callable[[bool], Awaitable[_T]]) -> _T:
+    """What `look` finds at `path`; it is told whether it is alone, and looks again if a writer came meanwhile."""
+    is_alone, before = await alone(), _stamp(path)
+    found = await look(is_alone)
+    return await look(await alone()) if is_alone and before != _stamp(path) else found
 
 
-def _stamp(path: Path) -> tuple[int, int, int, bool] | None:
-    """Tells whether a file that nobody has open was changed; None where somebody has, and SQLite's locks hold."""
-    wal = _size(path, "-wal") is not None
-    if wal and _size(path, "-shm") is not None:
-        return None
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns, wal
+def _stamp(path: Path) -> list[tuple[int, int, int] | None]:
+    """Tells whether a file or its write-ahead log was changed."""
+    stamps: list[tuple[int, int, int] | None] = []
+    for one in (path, path.with_name(path.name + "-wal")):
+        try:
+            found = one.stat()
+        except OSError:
+            stamps.append(None)
+        else:
+            stamps.append((found.st_ino, found.st_size, found.st_mtime_ns))
+    return stamps
 
 
 def unreadable(error: Exception) -> Unreadable:
@@ -89,35 +101,40 @@ def unreadable(error: Exception) -> Unreadable:
     return Unreadable("held" if busy else "closed", str(error))
 
 
-async def _open(path: Path) -> aiosqlite.Connection:
+async def _open(path: Path, alone: bool, stack: contextlib.AsyncExitStack) -> aiosqlite.Connection:
     if not path.exists():
         raise Unreadable("missing")
     if not path.is_file():
         raise Unreadable("strange", "it is no file")
-    size = path.stat().st_size
     with path.open("rb"):
         pass  # SQLite's own error would not say that it may not be read
-    if not size and not _size(path, "-wal"):
+    log = _size(path, "-wal")
+    if not path.stat().st_size and not log:
         raise Unreadable("empty")
-    how, pragmas = _way_to_read(path)
+    # `mode=ro` alone makes -wal and -shm where they are not, and leaves them.
+    if log is None or (alone and not log):
+        return await _connect(path, "mode=ro&immutable=1", stack)
+    if _size(path, "-shm") is None:
+        return await _connect(await _copied(path, stack), "mode=ro", stack)
     try:
-        return await _connect(path, how, pragmas)
+        # Of a service that was killed SQLite makes the index in memory, where it may not write the -shm.
+        return await _connect(path, "mode=ro&readonly_shm=1", stack)
     except sqlite3.OperationalError as error:
-        # Somebody writes, and left no place in the -shm that a reader could take without writing there.
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY or not _size(path, "-shm"):
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
             raise
-        return await _connect(path, "mode=ro", [])
+        # Somebody writes, and left no place in the -shm that a reader could take without writing there.
+        return await _connect(path, "mode=ro", stack)
 
 
-def _way_to_read(path: Path) -> tuple[str, list[str]]:
-    """`mode=ro` alone makes -wal and -shm where they are not, and leaves them."""
-    if _size(path, "-shm") is not None and _size(path, "-wal") is not None:
-        # Of a service that runs, or was killed: its index is read, or made in memory where nobody keeps it.
-        return "mode=ro&readonly_shm=1", []
-    if _size(path, "-wal"):
-        # A copy without its -shm: nobody can have it open, so that no lock is needed, and the index is in memory.
-        return "mode=ro&vfs=unix-none", ["PRAGMA locking_mode=EXCLUSIVE"]
-    return "mode=ro&immutable=1", []
+async def _copied(path: Path, stack: contextlib.AsyncExitStack) -> Path:
+    """A copy elsewhere that goes with `stack`: a write-ahead log without its -shm is not read without making one."""
+    place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hooklab-")))
+    wanted = path.stat().st_size + wal_size(path)
+    if wanted > _COPIED_BYTES or wanted > free_and_total(place)[0] // 2:
+        raise Unreadable("unseen", f"{path.name}-wal is there without {path.name}-shm, as in a copy")
+    for suffix in ("", "-wal"):
+        await asyncio.to_thread(shutil.copyfile, path.with_name(path.name + suffix), place / (path.name + suffix))
+    return place / path.name
 
 
 def _size(path: Path, suffix: str) -> int | None:
@@ -137,15 +154,16 @@ def is_bereft(path: Path) -> bool:
     return _size(path, "-shm") is not None and _size(path, "-wal") is None
 
 
-async def _connect(path: Path, how: str, pragmas: list[str]) -> aiosqlite.Connection:
+async def _connect(path: Path, how: str, stack: contextlib.AsyncExitStack) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
     try:
-        for pragma in [*pragmas, f"PRAGMA busy_timeout={_BUSY_MS}", "PRAGMA query_only=1"]:
-            await connection.execute_fetchall(pragma)
+        await connection.execute_fetchall(f"PRAGMA busy_timeout={_BUSY_MS}")
+        await connection.execute_fetchall("PRAGMA query_only=1")
         await connection.execute_fetchall("SELECT count(*) FROM sqlite_schema")
     except BaseException:
         await connection.close()
         raise
+    stack.push_async_callback(connection.close)
     return connection
 
 
