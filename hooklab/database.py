@@ -39,6 +39,10 @@ class NotOursError(DatabaseError):
     """By its first bytes a file is another program's, or none at all; damage may have made it look so."""
 
 
+class WalHeldError(sqlite3.OperationalError):
+    """A reader did not let go of the WAL in time."""
+
+
 class Kind(Struct, frozen=True):
     """What tells one of our files from another."""
 
@@ -178,6 +182,12 @@ async def open_reader(path: Path, kind: Kind) -> aiosqlite.Connection:
     return connection
 
 
+def is_bereft(path: Path) -> bool:
+    """Whether the WAL of a file was taken away: SQLite never leaves a -shm without a -wal."""
+    shm, wal = (path.with_name(path.name + suffix) for suffix in ("-shm", "-wal"))
+    return shm.exists() and not wal.exists()
+
+
 def _has_wal(path: Path) -> bool:
     wal = path.with_name(path.name + "-wal")
     return wal.exists() and wal.stat().st_size > 0
@@ -203,11 +213,12 @@ async def checkpoint(connection: aiosqlite.Connection, mode: str) -> None:
     """Moves the WAL into the file and fsyncs it: TRUNCATE all of it, PASSIVE what no reader holds.
 
     Raises:
-        sqlite3.OperationalError: it failed, or (TRUNCATE) readers did not let go in time.
+        sqlite3.OperationalError: it failed.
+        WalHeldError: TRUNCATE was asked for, and readers did not let go in time.
     """
     [(busy, _, _)] = await connection.execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
     if busy and mode != "PASSIVE":
-        raise sqlite3.OperationalError("the WAL is held by a reader and could not be checkpointed")
+        raise WalHeldError("another program reads the file, and its WAL cannot be checkpointed until that lets go")
 
 
 async def put_rows(

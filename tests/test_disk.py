@@ -410,3 +410,23 @@ async def test_a_client_that_leaves_does_not_take_the_others_with_it(
     await disk.journal.append(a_batch(b"[4]"))
     kept = bodies_in(disk.path)
     assert [body for body in kept if body != b"[3]"] == [b"[1]", b"[2]", b"[4]"]
+
+
+def test_a_program_that_reads_the_journal_does_not_keep_a_service_from_starting(tmp_path: Path) -> None:
+    """It answers 503 and says why until the reader lets go, and then goes on by itself."""
+    folder = tmp_path / "data"
+    with RunningService(folder) as service:
+        assert service.post(body_of(pair()))[0] == 200
+        service.settled()
+        service.kill()  # what it wrote is in the WAL
+    reader = sqlite3.connect(folder / "journal.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM batches").fetchall()
+    with RunningService(folder) as service:
+        assert service.post(body_of(pair()))[0] == 503
+        code, said = service.admin("/ready")
+        assert (code, "reads the" in said["problem"]) == (503, True)
+        reader.close()
+        wait_until(lambda: service.admin("/ready")[0] == 200, "ready once nobody reads")
+        assert service.post(body_of(pair()))[0] == 200
+        assert service.settled()["batches"] == 2

@@ -35,7 +35,7 @@ from hooklab.health.reading import check, steadily, untouched
 from hooklab.health.service import Door, Runs, judge_door, judge_runs
 from hooklab.health.token import Token, bits_of, judge_token
 from hooklab.insights import ClockOff, Lag
-from hooklab.journal.sqlite import JOURNAL
+from hooklab.journal.schema import JOURNAL
 from hooklab.metrics import ServiceStatus
 from hooklab.times import DAY, HOUR, SECOND
 
@@ -348,7 +348,7 @@ def _token(content: str) -> Callable[[Path], None]:
     return write
 
 
-SAVES: Final = "stop hooklab and start it again: it saves what can be read and puts the original aside"
+SAVES: Final = "stop hooklab, save what can be read with `hooklab salvage`, and start it again"
 REBUILDS: Final = "start hooklab: it rebuilds it from the journal"
 UNWELL: Final[dict[str, tuple[Callable[[Path], Any], str, str, str, str]]] = {
     # what: how, then name, level, part of what is found and of the advice
@@ -358,7 +358,7 @@ UNWELL: Final[dict[str, tuple[Callable[[Path], Any], str, str, str, str]]] = {
     "truncated": (lambda at: os.truncate(at / "journal.db", 9000), "journal", "problem", "is damaged", SAVES),
     "garbage": (_bytes("journal.db", b"garbage" * 999), "journal", "problem", "is damaged", SAVES),
     "garbage store": (_bytes("store.db", b"garbage" * 999), "store", "problem", "is damaged", REBUILDS),
-    "bad page": (_bad_page, "store", "problem", "is damaged", REBUILDS),
+    "bad page": (_bad_page, "store", "problem", "is damaged", "hooklab rebuild"),
     "no journal": (lambda at: (at / "journal.db").unlink(), "journal", "problem", "is not there, but", "backup"),
     "emptied": (_bytes("journal.db", b""), "journal", "problem", "is empty, but store.db is there", "backup"),
     "no store": (lambda at: (at / "store.db").unlink(), "store", "warning", "is not there", REBUILDS),

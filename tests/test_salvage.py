@@ -336,6 +336,7 @@ def test_a_journal_whose_wal_is_gone_says_so_and_goes_on(tmp_path: Path) -> None
         service.post(body_of(pair()))
         assert service.settled()["batches"] == 1
         service.terminate()
+    assert b"journal.db-wal is not there, though hooklab did not end well" in service.stderr
     assert b"store.db is at batch 3, beyond the journal's last, 0: put aside" in service.stderr
     assert [row["batch"] for row in json_lines_of("batches", data_dir=folder)] == [4]
 

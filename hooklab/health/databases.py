@@ -12,9 +12,10 @@ from hooklab.insights import Lag
 from hooklab.times import iso
 
 _LARGE_WAL: Final = 64 * MIB
-_SALVAGE: Final = "stop hooklab and start it again: it saves what can be read and puts the original aside"
+_SALVAGE: Final = "stop hooklab, save what can be read with `hooklab salvage`, and start it again"
 _REBUILD: Final = "start hooklab: it rebuilds it from the journal"
 _RESTART: Final = "stop hooklab and start it again: it rebuilds it from the journal"
+_MEND: Final = "mend it from the journal with `hooklab rebuild`, while no hooklab runs"
 _NAMED: Final = 5
 
 
@@ -174,7 +175,7 @@ def judge_store(found: Stored, *, journal: Journaled, running: bool) -> Iterator
             f"put the right journal.db back if there is one; else {mend}, and what only the store knew is put aside",
         )
     else:
-        yield _judge_open("store", says, found, mend)
+        yield _judge_open("store", says, found, _MEND)  # a start may never meet the page
 
 
 def _unread(name: str, state: str, why: str, mend: str) -> Finding:
@@ -204,7 +205,10 @@ def _unread(name: str, state: str, why: str, mend: str) -> Finding:
 
 def judge_bodies(found: Bodies) -> Finding:
     """`bodies`: what `--full` reads."""
-    disk = "look at the disk (smartctl -a), and put journal.db back from a backup"
+    disk = (
+        "look at the disk (smartctl -a), and put journal.db back from a backup; what was counted before is right,"
+        " what was not goes to quarantine"
+    )
     if found.why is not None:
         return problem("bodies", f"journal.db cannot be read {found.why}", _SALVAGE)
     if found.wrong:

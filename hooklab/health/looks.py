@@ -2,13 +2,13 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 import aiosqlite
 from msgspec.structs import replace
 
+from hooklab.database import is_bereft
 from hooklab.health.base import MIB
 from hooklab.health.databases import Bodies, Journaled, Sample, Stored
 from hooklab.health.reading import (
@@ -17,7 +17,6 @@ from hooklab.health.reading import (
     Disturbed,
     Unreadable,
     check,
-    is_bereft,
     steadily,
     unreadable,
     untouched,
@@ -25,7 +24,8 @@ from hooklab.health.reading import (
 )
 from hooklab.insights import insights
 from hooklab.journal.base import JournalError
-from hooklab.journal.sqlite import JOURNAL, SqliteJournalReader
+from hooklab.journal.read import SqliteJournalReader
+from hooklab.journal.schema import JOURNAL
 from hooklab.store.read import SqliteStoreReader
 from hooklab.store.sqlite import STORE
 from hooklab.times import DAY, HOUR, MINUTE, Clock
@@ -45,7 +45,9 @@ async def look_at_journal(
         found = Journaled(size=_size_of(path), wal=wal_size(path), bereft=is_bereft(path))
         try:
             async with untouched(path, JOURNAL, alone=is_alone) as connection:
-                first, last = await SqliteJournalReader(connection).span()
+                reader = SqliteJournalReader(connection)
+                first, last = await reader.span()
+                last = last or await reader.given()
                 [(oldest, newest)] = await connection.execute_fetchall(
                     "SELECT (SELECT received_at FROM batches ORDER BY sequence LIMIT 1),"
                     " (SELECT received_at FROM batches ORDER BY sequence DESC LIMIT 1)"
@@ -129,7 +131,7 @@ async def _bodies(reader: SqliteJournalReader) -> AsyncIterator[Bodies]:
     first, last = await reader.span()
     found = Bodies(last=first - 1, whole=last - first + 1)
     while found.last < last and (read := await reader.read(found.last, _READ_BYTES)):
-        wrong = [one.sequence for one in read if blake2b(one.body, digest_size=16).digest() != one.digest]
+        wrong = [one.sequence for one in read if one.damaged]
         found = replace(
             found,
             batches=found.batches + len(read),

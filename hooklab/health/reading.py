@@ -149,11 +149,6 @@ def wal_size(path: Path) -> int:
     return _size(path, "-wal") or 0
 
 
-def is_bereft(path: Path) -> bool:
-    """Whether a file has a -shm and no -wal, which SQLite deletes last."""
-    return _size(path, "-shm") is not None and _size(path, "-wal") is None
-
-
 async def _connect(path: Path, how: str, stack: contextlib.AsyncExitStack) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
     try:

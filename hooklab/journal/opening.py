@@ -12,7 +12,7 @@ from typing import Any
 import aiosqlite
 from msgspec import Struct
 
-from hooklab.database import NotOursError, checkpoint, is_damaged, open_writer
+from hooklab.database import NotOursError, WalHeldError, checkpoint, is_bereft, is_damaged, open_writer
 from hooklab.files import fsync
 from hooklab.journal.base import JournalDamaged
 from hooklab.journal.read import SqliteJournalReader
@@ -30,11 +30,19 @@ log = logging.getLogger("hooklab.journal")
 
 
 class Opened(Struct, frozen=True):
-    """A journal's two connections, and the last number that was given."""
+    """A journal's two connections.
+
+    Attributes:
+        writer: the one that writes and checkpoints.
+        reader: reads what is committed.
+        last: the last number that is held; 0 for none.
+        held: somebody reads, and the opening checkpoint could not be done: it has to be before the next 200.
+    """
 
     writer: aiosqlite.Connection
     reader: SqliteJournalReader
     last: int
+    held: bool
 
 
 async def open_journal(path: Path) -> Opened:
@@ -44,10 +52,16 @@ async def open_journal(path: Path) -> Opened:
 
     Raises:
         DatabaseError: the file is something else, or damaged and nothing can be saved.
-        sqlite3.Error, OSError: it cannot be opened, or the opening checkpoint failed.
+        sqlite3.Error, OSError: it cannot be opened, or the opening checkpoint failed for another reason than readers.
     """
     if (aside := finish_salvage(path)) is not None:
         log.error("%s was damaged: the file that takes its place was ready; it is kept as %s", path, aside.name)
+    if is_bereft(path):
+        log.error(
+            "%s-wal is not there, though hooklab did not end well: the newest batches were in it. If there is a copy:"
+            " stop hooklab before it takes new ones, put it back, and start again",
+            path,
+        )
     try:
         return await _open(path)
     except NotOursError as error:
@@ -81,14 +95,19 @@ async def _open(path: Path) -> Opened:
         writer = await open_writer(path, JOURNAL, checkpoint_pages=0)
         stack.push_async_callback(writer.close)
         damaged = await _keep_damaged_wal(writer, path)
-        await checkpoint(writer, "TRUNCATE")
-        if damaged is not None:
-            await _take_from(damaged, writer, path)
+        try:
+            await checkpoint(writer, "TRUNCATE")
+        except WalHeldError:
+            held = True
+        else:
+            held = False
+            if damaged is not None:
+                await _take_from(damaged, writer, path)
         reader = await SqliteJournalReader.open(path)
         stack.push_async_callback(reader.close)
         _, last = await reader.span()
         stack.pop_all()
-        return Opened(writer, reader, last)
+        return Opened(writer, reader, last, held)
 
 
 async def _keep_damaged_wal(writer: aiosqlite.Connection, path: Path) -> Path | None:

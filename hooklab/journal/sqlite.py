@@ -79,10 +79,13 @@ class SqliteJournal:
         self._closing = False
         self._closed = False
         self._problem: str | None = None
-        self._suspect = False  # an fsync failed: what the kernel shows may not be what is on disk
+        # An fsync failed: what the kernel shows may not be what is on disk. So before the opening checkpoint.
+        self._suspect = opened.held
         self._damage: str | None = None
         self._mended = 0
         self._since_checkpoint = 0
+        if opened.held:
+            self._set_problem("another program reads the journal, and keeps it from being checkpointed")
         self._task = asyncio.create_task(self._write_until_closed(), name="journal writer")
 
     @classmethod
@@ -260,7 +263,7 @@ class SqliteJournal:
             await self._writer.close()
             sound = await is_sound(self._path)
             opened = await (open_journal(self._path) if sound else open_salvaged(self._path, damage))
-            self._writer, self._reader = opened.writer, opened.reader
+            self._writer, self._reader, self._suspect = opened.writer, opened.reader, opened.held
             await self._reserve(self._last)
             self._last = max(self._last, opened.last)
         except (sqlite3.Error, OSError, ValueError, DatabaseError, JournalDamaged) as error:

@@ -90,7 +90,8 @@ def _one(
     figures["stores rebuilt"] += bool(list(folder.glob("store.db.aside*")))
     figures["journals salvaged"] += bool(list(folder.glob("journal.db*aside*")))
     if lost and gone and file == "journal.db-wal":
-        figures["lost with a WAL"] += lost  # what a file held that is not there cannot be known
+        figures["lost with a WAL"] += lost  # what a file held that ends early cannot be known
+        assert what.startswith("cut off") or "journal.db-wal is not there" in said, (what, said)
     elif lost:
         assert f"{folder}/journal.db" in said, (what, "batches were lost and nothing was said", said)
         figures["unsaid"] += "journal.db" not in said
