@@ -18,7 +18,8 @@ from hooklab.journal.base import Journal, JournalError
 from hooklab.judging import Reading
 from hooklab.projector import Projector
 from hooklab.store.base import StoreError
-from hooklab.store.sqlite import SqliteStore, open_store, projected
+from hooklab.store.opening import open_store, projected
+from hooklab.store.sqlite import SqliteStore
 from hooklab.times import parse_duration, zone
 
 log = logging.getLogger("hooklab.projection")

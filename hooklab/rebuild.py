@@ -11,7 +11,8 @@ from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.judging import DAMAGED
 from hooklab.projection import settle
-from hooklab.store.sqlite import STORE, SqliteStore, batches_known, kept_settings, projected, understood
+from hooklab.store.opening import batches_known, kept_settings, projected, understood
+from hooklab.store.sqlite import STORE, SqliteStore
 from hooklab.times import iso
 
 Progress = Callable[[int, int], None]

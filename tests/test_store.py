@@ -21,8 +21,9 @@ from hooklab.rules import WHOLE_BODY, pack
 from hooklab.store import read
 from hooklab.store.base import ALL, MessageDetail, Store, StoreError, StoreReader
 from hooklab.store.fold import JudgedBatch
+from hooklab.store.opening import open_store
 from hooklab.store.read import SqliteStoreReader, word_begins
-from hooklab.store.sqlite import SqliteStore, open_store
+from hooklab.store.sqlite import SqliteStore
 from hooklab.times import HOUR, MINUTE, SECOND
 from hooklab.wire import parse_uuid
 
