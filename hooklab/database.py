@@ -89,6 +89,8 @@ async def open_writer(path: Path, kind: Kind, *, checkpoint_pages: int) -> aiosq
 def header_marks(path: Path) -> tuple[int, int] | None:
     """`application_id` and `user_version` as the file's first page has them; None where it is empty or not there.
 
+    Empty is also a file whose first page the power failed before: SQLite takes its size back by the rollback journal.
+
     Raises:
         DatabaseError: it is no SQLite file.
     """
@@ -97,7 +99,7 @@ def header_marks(path: Path) -> tuple[int, int] | None:
             head = file.read(100)
     except FileNotFoundError:
         return None
-    if not head:
+    if not any(head) and (not head or path.with_name(path.name + "-journal").exists()):
         return None
     if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
         raise NotOursError(f"{path} is not a SQLite file")
