@@ -6,7 +6,7 @@ import re
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -43,7 +43,11 @@ class Folder:
             FolderError: it cannot be made or written.
         """
         try:
+            made = [path for path in (self.path, *self.path.parents) if not path.exists()]
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in made:
+                with suppress(PermissionError):  # a folder that lets us write and not read
+                    fsync(path.parent)  # SQLite does so for the files in ours, and nobody for the folder itself
         except OSError as error:
             raise FolderError(f"the data folder {self.path} cannot be made: {error.strerror}") from error
         if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
@@ -175,6 +179,7 @@ def read_or_make_token(path: Path) -> str:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
+        fsync(path.parent)
     except OSError as error:
         raise FolderError(f"the token cannot be kept in {path}: {error.strerror}") from error
     return token

@@ -1,6 +1,7 @@
 """The power fails: nothing acknowledged is lost, and hooklab takes up where the disk left it."""
 
 import asyncio
+import os
 import random
 import shutil
 from collections import Counter
@@ -9,11 +10,13 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from faults.lived import Life, record_load
 from faults.platter import SECTOR, Platter
 from faults.recorded import Event
-from faults.torn import Cut, Life, broken_in, go_on, judge, record_load, with_synchronous
+from faults.torn import Cut, broken_in, go_on, judge, with_synchronous
 
 from hooklab import database
+from hooklab.files import Folder
 
 
 def test_nothing_acknowledged_is_lost_in_a_power_cut(tmp_path: Path) -> None:
@@ -99,6 +102,23 @@ def test_a_power_cut_while_the_files_are_made_is_taken_up(tmp_path: Path) -> Non
             shutil.rmtree(folder)
     assert begun >= 2
     assert odd >= 2
+
+
+def test_a_new_folder_is_made_to_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each folder that was made has its name fsynced in the one above; one that was there is left alone."""
+    real, synced = os.fsync, []
+
+    def fsync(fd: int) -> None:
+        real(fd)
+        synced.append(Path(f"/proc/self/fd/{fd}").readlink())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    folder = Folder(tmp_path / "var" / "lib" / "hooklab")
+    folder.prepare()
+    assert set(synced) == {tmp_path, tmp_path / "var", tmp_path / "var" / "lib"}
+    synced.clear()
+    folder.prepare()
+    assert synced == []
 
 
 def test_a_platter_keeps_what_was_synced_and_any_part_of_the_rest(tmp_path: Path) -> None:

@@ -10,164 +10,29 @@ import logging
 import random
 import shutil
 import sqlite3
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest import mock
 
-from lives import stream
 from support import body_of, pair
 from test_projector import rows_of
 
+from faults.lived import LIMITS, Load, batch_of, record_load
 from faults.platter import Platter
-from faults.recorded import Event, Record, recording
 from faults.stage import Figures
 from hooklab.config import Settings
 from hooklab.database import DatabaseError, Kind
-from hooklab.journal.base import NewBatch
 from hooklab.journal.schema import JOURNAL
-from hooklab.journal.sqlite import JournalLimits, SqliteJournal
+from hooklab.journal.sqlite import SqliteJournal
 from hooklab.projection import Projection
-from hooklab.wire import NotAnArray, check_array
 
 CUTS_A_RECORD: Final = 200
-_CLIENTS: Final = 5
 _MAKING: Final = 60
 """Events in which the files are made, roughly."""
-_LIMITS: Final = JournalLimits(disk_reserve=0)
 _AFTER: Final = body_of(pair(random.Random("after the cut")))
-
-
-class Load(NamedTuple):
-    """A record, and all that was posted meanwhile."""
-
-    events: list[Event]
-    posted: Counter[bytes]
-
-
-class Life(NamedTuple):
-    """What a process does from its start to its end, in one folder with those before it.
-
-    Attributes:
-        posts: how many batches it is sent.
-        killed_after: so many events; otherwise it ends well.
-        before: the kill waits for this operation (`sync NAME`).
-    """
-
-    posts: int
-    killed_after: int | None = None
-    before: str = ""
-
-
-def some_lives(chance: random.Random) -> list[Life]:
-    """Most are killed, many of them just before a commit's fsync; some are sent nothing."""
-    return [
-        Life(
-            chance.choice((0, 120, 120)),
-            chance.randrange(1500) if chance.random() < 0.7 else None,
-            chance.choice(("", "sync journal.db-wal")),
-        )
-        for _ in range(6)
-    ]
-
-
-async def record_load(place: Path, seed: str, lives: Sequence[Life] = (), **disk: Any) -> Load:
-    """The lives of a process in one folder, under a load of batches.
-
-    Args:
-        place: an empty folder.
-        seed: of the load, and of the lives if none are given.
-        lives: one after another.
-        disk: goes to `Record`.
-    """
-    chance = random.Random(seed)
-    folder = place / "0"
-    folder.mkdir()
-    record = Record(folder, **disk)
-    posted: Counter[bytes] = Counter()
-    bodies = _bodies(chance)
-    with recording(record), _small_thresholds():
-        for number, life in enumerate(lives or some_lives(chance), start=1):
-            if life.killed_after is not None:
-                record.kill_after(life.killed_after, place / str(number), life.before)
-            await _live(record, life.posts, bodies, posted, chance)
-            record.spare()
-    return Load(record.events, posted)
-
-
-@contextlib.contextmanager
-def _small_thresholds() -> Iterator[None]:
-    """Checkpoints every few commits, so that they and fresh starts of the WAL belong to every record."""
-    with (
-        mock.patch("hooklab.journal.sqlite._CHECKPOINT_BYTES", 96 * 1024),
-        mock.patch("hooklab.store.sqlite._CHECKPOINT_PAGES", 60),
-        mock.patch("hooklab.projector._GATHER_SECONDS", 0.002),
-    ):
-        yield
-
-
-def _bodies(chance: random.Random) -> Iterator[tuple[str | None, bytes]]:
-    for post in stream(chance, 1_795_000_000.0, busy=3):
-        yield post.label, post.body
-        if chance.random() < 0.03:  # several pages long
-            yield None, body_of([one for _ in range(chance.randrange(10, 100)) for one in pair(chance)])
-
-
-async def _live(
-    record: Record,
-    posts: int,
-    bodies: Iterator[tuple[str | None, bytes]],
-    posted: Counter[bytes],
-    chance: random.Random,
-) -> None:
-    """A life of the process, which ends when enough was posted or when it is killed."""
-    folder = record.folder
-    journal = await SqliteJournal.open(folder / "journal.db", _LIMITS)
-    await journal._writer.execute_fetchall(f"PRAGMA journal_size_limit={64 * 1024}")
-    projection = await Projection.open(folder / "store.db", journal, Settings())
-    projecting = asyncio.create_task(projection.run())
-    left = iter(range(posts))
-
-    async def client() -> None:
-        for _ in left:
-            if record.folder != folder:
-                return
-            label, body = next(bodies)
-            posted[body] += 1
-            await journal.append(_batch(body, label))
-            record.acknowledge(folder, body)
-            if chance.random() < 0.3:
-                await asyncio.sleep(chance.uniform(0, 0.01))
-
-    await asyncio.gather(*(client() for _ in range(_CLIENTS)))
-    projection.finish(10 if chance.random() < 0.7 else 0)
-    await projecting
-    await projection.close()
-    await journal.close()
-
-
-def _batch(body: bytes, label: str | None = None) -> NewBatch:
-    return NewBatch(
-        received_at=time.time_ns() // 1000,
-        took_ms=1,
-        peer="192.0.2.7",
-        label=label,
-        headers="[]",
-        body=body,
-        digest=blake2b(body, digest_size=16).digest(),
-        malformed=_is_malformed(body),
-    )
-
-
-def _is_malformed(body: bytes) -> bool:
-    try:
-        check_array(body)
-    except NotAnArray:
-        return True
-    return False
 
 
 class Cut(NamedTuple):
@@ -227,13 +92,13 @@ def examine(cut: Cut) -> Found:
     Raises:
         AssertionError, sqlite3.DatabaseError: more is broken than a batch that is lost or a store to be rebuilt.
     """
-    last, bodies = _read_journal(cut.folder / "journal.db")
+    last, bodies = read_journal(cut.folder / "journal.db")
     kept = Counter(bodies)
     assert kept <= cut.posted, "the journal holds what nobody posted"
-    return Found((cut.acknowledged - kept).total(), _is_sound(cut.folder / "store.db", last))
+    return Found((cut.acknowledged - kept).total(), is_sound(cut.folder / "store.db", last))
 
 
-def _read_journal(path: Path) -> tuple[int, list[bytes]]:
+def read_journal(path: Path) -> tuple[int, list[bytes]]:
     if not path.exists():
         return 0, []
     with _plain(path) as journal:
@@ -255,7 +120,7 @@ def _plain(path: Path) -> "contextlib.closing[sqlite3.Connection]":
     return contextlib.closing(connection)
 
 
-def _is_sound(path: Path, journal_last: int) -> bool:
+def is_sound(path: Path, journal_last: int) -> bool:
     if not path.exists():
         return True
     try:
@@ -278,9 +143,9 @@ async def go_on(cut: Cut) -> bool:
     """
     folder = cut.folder
     path = folder / "journal.db"
-    journal = await SqliteJournal.open(path, _LIMITS)
+    journal = await SqliteJournal.open(path, LIMITS)
     try:
-        await journal.append(_batch(_AFTER))
+        await journal.append(batch_of(_AFTER))
         for name in ("store.db", "fresh.db"):
             projection = await Projection.open(folder / name, journal, Settings())
             try:
@@ -292,7 +157,7 @@ async def go_on(cut: Cut) -> bool:
         await journal.close()
     found, fresh = rows_of(folder / "store.db"), rows_of(folder / "fresh.db")
     assert found == fresh, "the store is not what the journal says"
-    last, bodies = _read_journal(path)
+    last, bodies = read_journal(path)
     assert bodies[-1] == _AFTER
     assert cut.acknowledged <= Counter(bodies[:-1]) <= cut.posted, "hooklab lost or made something at its start"
     assert found["totals"][0][1] == last, "not all was projected"
