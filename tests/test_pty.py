@@ -299,3 +299,13 @@ def test_attach_without_a_terminal_says_what_to_use(tmp_path: Path) -> None:
         done = hooklab("attach", data_dir=folder)
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"needs a terminal" in done.stderr
+
+
+def test_run_whose_log_cannot_be_made_names_it(tmp_path: Path) -> None:
+    """A folder in the log's place: one line that names it, exit 1."""
+    log = tmp_path / "data" / "hooklab.log"
+    log.mkdir(mode=0o700, parents=True)
+    log.parent.chmod(0o700)
+    with Terminal(hooklab_run(log.parent), 200) as shown:
+        shown.wait_for(f"hooklab: the log {log} cannot be written: Is a directory")
+        assert shown.ends_with() == 1

@@ -163,7 +163,10 @@ def _has_terminal() -> bool:
 
 
 def _private(path: Path) -> Path:
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise CommandError(f"the log {path} cannot be written: {error.strerror}") from error
     return path
 
 
