@@ -5,7 +5,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -34,24 +35,33 @@ class Stage:
     Attributes:
         folder: the data folder.
         service: the one that runs, or ran last.
+        kind: what is started next; it may wrap the service's command, in strace for example.
         restarts: seconds from the start of a service to its ready line, one for each start.
     """
 
     def __init__(
         self, place: Path, *options: str, folder: Path | None = None, kind: type[RunningService] = RunningService
     ) -> None:
-        """`options` go to `serve`; `kind` may wrap its command, in strace for example."""
+        """`options` go to `serve`."""
         self.folder = folder or place / "data"
         self.truth = place / "truth.jsonl"
         self.restarts: list[float] = []
         self.service: RunningService
         self._options = ("--bind", f"127.0.0.1:{free_port()}", *options)
-        self._kind = kind
+        self.kind = kind
         self._senders: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
         self.start()
         return self
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Ends what runs, as leaving the stage does; for one whose service was started before."""
+        try:
+            yield
+        finally:
+            self.__exit__(None, None, None)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -65,7 +75,7 @@ class Stage:
 
     def start(self) -> None:
         """Starts a service and waits for its ready line."""
-        self.service = self._kind(self.folder, *self._options)
+        self.service = self.kind(self.folder, *self._options)
         begun = time.monotonic()
         self.service.start()
         self.restarts.append(time.monotonic() - begun)
