@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import signal
 import sys
@@ -38,14 +37,16 @@ def clock() -> int:
 
 
 def end_quietly(code: int) -> None:
-    """From now on a signal ends nothing any more; where a thread hangs in a stalled disk the process ends at once.
+    """From now on a signal ends nothing any more; where a disk or a log stalls the process ends at once.
 
     Python would wait for such a thread for ever, and gives signals back their deadly meaning while it ends.
     """
+    from hooklab.commands.logs import flush
+
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    if any(thread is not threading.current_thread() and not thread.daemon for thread in threading.enumerate()):
-        logging.shutdown()
+    hanging = any(thread is not threading.current_thread() and not thread.daemon for thread in threading.enumerate())
+    if not flush() or hanging:
         with contextlib.suppress(OSError):  # it may be gone
             sys.stdout.flush()
         os._exit(code)

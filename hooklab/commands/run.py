@@ -13,33 +13,18 @@ from pathlib import Path
 import uvloop
 
 from hooklab.commands.common import CommandError, clock, end_quietly
+from hooklab.commands.logs import flush, log_to
 from hooklab.config import Settings, load_settings
 from hooklab.files import SHORT_TOKEN, Folder
 from hooklab.service import Service, ServiceError, ServiceThread
 from hooklab.service import serve as run_service
-from hooklab.text import clean, clean_lines, mask_token
-
-
-class _OneLine(logging.Formatter):
-    """A record is one line: what came from outside cannot forge another."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line; a traceback, which is ours, keeps its lines."""
-        line = f"{self.formatTime(record)} {record.levelname.lower()} {record.name}: {clean(record.getMessage())}"
-        return f"{line}\n{clean_lines(self.formatException(record.exc_info))}" if record.exc_info else line
-
-
-def _log_to(handler: logging.Handler, level: int) -> None:
-    handler.setFormatter(_OneLine())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("uvicorn", "uvicorn.error", "aiosqlite", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy.startswith("uvicorn") else logging.WARNING)
+from hooklab.text import mask_token
 
 
 def serve(given: argparse.Namespace, settings: Settings) -> int:
     """The receiver without a screen, until SIGTERM or SIGINT."""
     del given
-    _log_to(logging.StreamHandler(), logging.WARNING)
+    log_to(logging.StreamHandler(), logging.WARNING)
 
     def ready(service: Service) -> None:
         _warn(settings)
@@ -60,6 +45,7 @@ def serve(given: argparse.Namespace, settings: Settings) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
     except ServiceError as error:
+        flush()  # the reason stands last
         raise CommandError(str(error)) from error
     end_quietly(0)
     return 0
@@ -82,6 +68,7 @@ def _leave_within(seconds: float) -> None:
 
 def _leave() -> None:
     logging.getLogger("hooklab").error("not everything could be closed in time; leaving it")
+    flush()
     os._exit(0)
 
 
@@ -95,7 +82,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     folder = Folder(settings.data_dir)
     folder.prepare()
     # The screen draws on stderr: nothing else may write there meanwhile.
-    _log_to(logging.FileHandler(_private(folder.log), encoding="utf-8", errors="backslashreplace"), logging.INFO)
+    log_to(logging.FileHandler(_private(folder.log), encoding="utf-8", errors="backslashreplace"), logging.INFO)
     logging.raiseExceptions = False  # a log on a full disk would tell of it there
     thread, leaving = ServiceThread(settings, clock), Leaving()
 
