@@ -61,7 +61,7 @@ def test_calls_that_are_cut_in_two_in_the_log_are_one(tmp_path: Path) -> None:
         "7 <... fdatasync resumed>) = -1 EIO (Input/output error) (INJECTED)\n"
         f"7 ftruncate({WAL}, 0 <unfinished ...>\n"
         "7 <... ftruncate resumed>)           = 0\n"
-        "1 +++ exited with 0 +++\n"
+        "1     +++ exited with 0 +++\n"
     )
     assert list(calls_in(log, 1)) == [
         ANSWERED,

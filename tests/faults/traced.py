@@ -12,7 +12,7 @@ from faults.stage import wait_until
 
 SEEN: Final = "fdatasync,fsync,ftruncate,pwrite64,write,writev,sendto,sendmsg"
 """Calls of which the log tells: what reaches the disk, and what is answered."""
-_CALL: Final = re.compile(r"(\d+) (?:<\.\.\. )?(\w+)(?:\(| resumed>)(.*)")
+_CALL: Final = re.compile(r"(\d+) +(?:<\.\.\. )?(\w+)(?:\(| resumed>)(.*)")
 _CUT: Final = " <unfinished ...>"
 _RESULT: Final = re.compile(r"\) += ")
 _FAILED: Final = re.compile(r"= -1 E\w+ .*\(INJECTED\)$")
@@ -56,7 +56,8 @@ class Call(NamedTuple):
 
 def calls_in(log: Path, pid: int) -> Iterator[Call]:
     """The calls of process `pid`, which has ended, in the order in which they ended."""
-    wait_until(lambda: f"\n{pid} +++ " in log.read_text(encoding="utf-8", errors="replace"), "the end of strace")
+    end = re.compile(rf"^{pid} +\+\+\+ ", re.MULTILINE)
+    wait_until(lambda: end.search(log.read_text(encoding="utf-8", errors="replace")) is not None, "strace's end")
     begun: dict[int, str] = {}
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         if (found := _CALL.match(line)) is None:
