@@ -84,8 +84,6 @@ def took(seconds: float | None) -> str:
     """``120 ms``, ``3.2 s``, ``12 min``, ``26 h``, ``3 d``."""
     if seconds is None:
         return "-"
-    if seconds < 0:
-        return f"-{took(-seconds)}"
     if seconds == 0:
         return "0 s"
     for limit, unit, name in _UNITS:
@@ -291,10 +289,17 @@ def _lag(lag: Lag) -> Section:
             )
     return Section(
         f"from reported to received, {_many(lag.reports, 'new report')}",
-        f"Half within {took(lag.p50_s)}, 90 % within {took(lag.p90_s)}, 99 % within {took(lag.p99_s)}.",
+        f"Half {_lagged(lag.p50_s)}, 90 % {_lagged(lag.p90_s)}, 99 % {_lagged(lag.p99_s)}.",
         [],
         warns,
     )
+
+
+def _lagged(seconds: float | None) -> str:
+    """Below zero the time reported is still to come: the provider's clock is ahead of ours."""
+    if seconds is None or seconds >= 0:
+        return f"within {took(seconds)}"
+    return f"at least {took(-seconds)} before the time they tell"
 
 
 def _silences(provider: Provider) -> Section:

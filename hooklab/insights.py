@@ -235,7 +235,7 @@ def insights(found: Measured, *, since: int | None, until: int, organization: st
         by_hour=[
             Hour(hour=iso(hour * HOUR) or "", delivery_rate=_rate(one), **_as_dict(one)) for hour, one in found.hours
         ],
-        provider=_provider(found, until),
+        provider=_provider(found),
     )
 
 
@@ -306,7 +306,7 @@ def _bins(counted: Counted) -> list[Bin]:
     ]
 
 
-def _provider(found: Measured, until: int) -> Provider:
+def _provider(found: Measured) -> Provider:
     retries = _retries(found.retries)
     return Provider(
         batches=found.batches,
@@ -318,7 +318,7 @@ def _provider(found: Measured, until: int) -> Provider:
         most_attempts=max((one.attempt for one in retries), default=1 if found.batches else 0),
         retries=retries,
         lag=_lag(found.lags, found.assumed_east),
-        silences=silences(found.gaps, found.usual, until),
+        silences=silences(found.gaps, found.usual),
     )
 
 

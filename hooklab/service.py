@@ -9,6 +9,7 @@ import os
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -58,7 +59,8 @@ class Service:
         self.hook_url = hook_url(settings, token, listener.getsockname()[:2])
         self.local_url = hook_url(replace(settings, public_url=None), token, listener.getsockname()[:2])
         self.listens_on = _written(*listener.getsockname()[:2])
-        self.started_at = clock()
+        self._clock = clock
+        self._began = time.monotonic_ns()
         self.journal: SqliteJournal
         self.projection: Projection
         self.projecting: asyncio.Task[None]
@@ -70,7 +72,8 @@ class Service:
         return ServiceStatus(
             version=__version__,
             pid=os.getpid(),
-            started_at=self.started_at,
+            # By today's clock, which may have been set since: what it is held against is of today too.
+            started_at=self._clock() - (time.monotonic_ns() - self._began) // 1000,
             hook_url=self.hook_url,
             local_url=self.local_url,
             listens_on=self.listens_on,

@@ -47,14 +47,15 @@ class Silence(Struct, frozen=True, kw_only=True):
     """How many of them usually have traffic."""
 
 
-def silences(gaps: Sequence[MinuteGap], usual: Usual, now: int) -> list[Silence]:
-    """Of `gaps` those that are not usual, newest first, at most 20; `now` is microseconds UTC."""
+def silences(gaps: Sequence[MinuteGap], usual: Usual) -> list[Silence]:
+    """Of `gaps` those that are not usual, newest first, at most 20; what begins at the last traffic lasts."""
     expected = _Expected(usual)
     found = []
     for before, after in sorted(gaps, reverse=True):
         missed = expected.between(before + 1, after)
         if missed >= _EXPECTED:
-            lasts = after >= now // MINUTE
+            # The clock may have been set back: a gap before traffic of "later" is over all the same.
+            lasts = before >= usual.latest
             found.append(
                 Silence(
                     since=iso((before + 1) * MINUTE) or "",

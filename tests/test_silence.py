@@ -1,5 +1,7 @@
 """Silences: a gap counts when others of its kind were full, and never when they were empty too."""
 
+import msgspec
+
 from hooklab.silence import MinuteGap, Silence, Usual, silences
 from hooklab.times import MINUTE, iso
 
@@ -17,7 +19,7 @@ def traffic(days: int, hours: range, weekdays: range = range(7), per_hour: int =
 
 
 def found(usual: Usual, *gaps: MinuteGap) -> list[Silence]:
-    return silences(gaps, usual, (MONDAY + 365 * DAY) * MINUTE)
+    return silences(gaps, usual)
 
 
 def test_a_quiet_night_is_usual_and_a_quiet_noon_is_not() -> None:
@@ -29,6 +31,23 @@ def test_a_quiet_night_is_usual_and_a_quiet_noon_is_not() -> None:
     assert silence == Silence(
         since=iso((noon[0] + 1) * MINUTE) or "", until=iso(noon[1] * MINUTE), minutes=30, usual_minutes=25.0
     )
+
+
+def test_a_gap_that_ends_in_the_future_is_over() -> None:
+    """A clock that was set back leaves traffic ahead of now: the gap before it has its end, and lasts no longer."""
+    usual = traffic(7, range(9, 18))
+    noon = (MONDAY + DAY + 12 * 60, MONDAY + DAY + 12 * 60 + 31)
+    [silence] = silences([noon], usual)
+    assert silence.until == iso(noon[1] * MINUTE)
+
+
+def test_the_gap_after_the_last_traffic_lasts() -> None:
+    """Nothing came since, whatever minute it has become while the gap was being read."""
+    usual = traffic(7, range(9, 18))
+    last = MONDAY + 6 * DAY + 12 * 60
+    usual = msgspec.structs.replace(usual, latest=last)
+    [silence] = silences([(last, last + 60)], usual)
+    assert silence.until is None
 
 
 def test_weekends_are_learnt_in_three_weeks() -> None:

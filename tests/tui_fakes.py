@@ -30,15 +30,29 @@ URL = f"http://127.0.0.1:8080/hooks/{TOKEN}"
 
 
 class FakeClock:
-    """Stands still until it is told to move."""
+    """Stands still until it is told to move.
+
+    Attributes:
+        now: the time.
+        ran: seconds for which it ran, whatever it was set to.
+    """
 
     def __init__(self, now: int = NOW) -> None:
         self.now = now
+        self.ran = 0.0
 
     def __call__(self) -> int:
         return self.now
 
+    def timer(self) -> float:
+        return self.ran
+
     def advance(self, seconds: float) -> None:
+        self.now += int(seconds * SECOND)
+        self.ran += seconds
+
+    def set_by(self, seconds: float) -> None:
+        """Somebody sets it: no time goes by."""
         self.now += int(seconds * SECOND)
 
 

@@ -54,7 +54,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """Runs the app without a terminal; its timer does not tick, the test does."""
     monitor = monitor or FakeMonitor(FakeClock(), [row(number) for number in range(1, 31)])
-    app = MonitorApp(monitor, monitor.clock, hook_url=URL, owns_service=owns_service)
+    app = MonitorApp(monitor, monitor.clock, hook_url=URL, owns_service=owns_service, timer=monitor.clock.timer)
     app.set_interval = lambda *_args, **_kwargs: None  # type: ignore[method-assign, assignment]
     async with app.run_test(size=size) as pilot:
         on_stage = Stage(app, pilot, monitor, monitor.clock)

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -94,11 +95,14 @@ class MonitorApp(App[str | None]):
         hook_url: str | None,
         owns_service: bool,
         leaving: Leaving | None = None,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock` tells the time, which somebody may set; `timer` gives seconds that only ever grow."""
         # Without colours Textual must be told before it chooses its filters, or all becomes black on black.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self._monitor = monitor
         self._clock = clock
+        self._timer = timer
         self._hook_url = hook_url
         self._owns_service = owns_service
         self.leaving = leaving or Leaving()
@@ -151,7 +155,7 @@ class MonitorApp(App[str | None]):
         if self._reading_since is not None:
             self._again = True
             return
-        self._reading_since = self._clock()
+        self._reading_since = self._ticks()
         self.run_worker(self._read_all(), exit_on_error=True)
 
     def _tick(self) -> None:
@@ -173,7 +177,7 @@ class MonitorApp(App[str | None]):
         what = "the counters"
         try:
             self._snapshot = await self._monitor.snapshot()
-            self._rate.add(self._snapshot.taken_at, self._snapshot.counters.elements)
+            self._rate.add(self._ticks(), self._snapshot.counters.elements)
             self._renew()
             screen = self._front()
             if screen is not None:
@@ -189,20 +193,25 @@ class MonitorApp(App[str | None]):
     # showing
 
     def _renew(self) -> None:
-        now = self._clock()
+        ticks = self._ticks()
         trouble = self._trouble
-        if self._reading_since is not None and now - self._reading_since > _SLOW:
-            waited = (now - self._reading_since) // SECOND
+        if self._reading_since is not None and ticks - self._reading_since > _SLOW:
+            waited = (ticks - self._reading_since) // SECOND
             trouble = f"cannot read the data: no answer for {waited} s"
         self.view = View(
-            now=now,
+            now=self._clock(),
+            ticks=ticks,
             snapshot=self._snapshot,
             given_url=self._hook_url,
             trouble=trouble,
             rate=self._rate.per_second(),
-            history=self._rate.history(now),
+            history=self._rate.history(ticks),
             revealed=self._revealed,
         )
+
+    def _ticks(self) -> int:
+        """Microseconds by the timer."""
+        return int(self._timer() * SECOND)
 
     def _publish(self) -> None:
         self._renew()

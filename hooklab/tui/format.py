@@ -152,8 +152,8 @@ def duration(micros: int) -> str:
 
 
 def gap(earlier: int, later: int) -> str:
-    """``+3.2 s`` between two times; with a minus where our clock was set back."""
-    return f"+{duration(later - earlier)}" if later >= earlier else f"-{duration(earlier - later)}"
+    """``+3.2 s`` between two arrivals; what time went by cannot be told where our clock was set back meanwhile."""
+    return f"+{duration(later - earlier)}" if later >= earlier else "clock set back"
 
 
 def up_time(micros: int) -> str:

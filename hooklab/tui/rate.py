@@ -19,10 +19,10 @@ class Rate:
         self._buckets: dict[int, int] = {}
 
     def add(self, at: int, total: int) -> None:
-        """Takes the total of `elements` at the time `at` (microseconds)."""
+        """Takes the total of `elements` at `at`: microseconds of a clock that nobody sets, as `now` in `history`."""
         if self._samples:
-            before, known = self._samples[-1]
-            if at < before or total < known:
+            _, known = self._samples[-1]
+            if total < known:
                 self._samples.clear()
             elif total > known:
                 second = at // SECOND

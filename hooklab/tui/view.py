@@ -11,6 +11,8 @@ class View:
 
     now: int = 0
     """Microseconds UTC."""
+    ticks: int = 0
+    """Microseconds of a clock that nobody sets: what lasts for a while goes by this one."""
     snapshot: Snapshot | None = None
     """None before the first read."""
     given_url: str | None = None

@@ -105,7 +105,7 @@ class MessagesScreen(ListScreen[MessageRow]):
 
     def _show_keys(self) -> None:
         if self._empty.display:
-            copied = self._view.now < self._copied_until
+            copied = self._view.ticks < self._copied_until
             self._keys.show("copied, if your terminal allows it" if copied else "waiting for reports", _EMPTY_HINTS)
         else:
             self._keys.show(self._fact(), self.hints)
@@ -185,7 +185,7 @@ class MessagesScreen(ListScreen[MessageRow]):
 
     def _copy_quietly(self, text: str) -> None:
         self.app.copy_to_clipboard(text)
-        self._copied_until = self._view.now + _SAID
+        self._copied_until = self._view.ticks + _SAID
         self._show_keys()
 
     def action_copy_snippet(self) -> None:

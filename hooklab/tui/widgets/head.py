@@ -47,7 +47,7 @@ def status_lines(view: View, width: int) -> list[Line]:
         Piece(" UTC ", "quiet"),
     ]
     service = view.service
-    up = f"up {up_time(view.now - service.started_at)} " if service else " "
+    up = f"up {up_time(view.snapshot.taken_at - service.started_at)} " if view.snapshot and service else " "
     if sentence:
         below = [line(Piece(f" {text}", "warn")) for text in wrap(sentence, width - 2)[:_MOST_LINES]]
     else:
