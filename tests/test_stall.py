@@ -11,7 +11,7 @@ from faults.stage import free_port, wait_until
 from pty_stage import Terminal
 from support import TOKEN, ask_admin, body_of, pair
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 
 def test_a_sync_that_stalls_is_503_within_bounded_memory(tmp_path: Path) -> None:

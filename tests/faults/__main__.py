@@ -15,7 +15,7 @@ from pathlib import Path
 
 from faults.stage import CannotRun
 
-CAMPAIGNS = ("kill", "torn", "power", "damage", "behind", "overload", "soak", "full", "fsync", "stall")
+CAMPAIGNS = ("kill", "torn", "power", "damage", "behind", "overload", "soak", "full", "fsync", "stall", "clock")
 
 
 def main() -> int:
