@@ -15,7 +15,9 @@ from pathlib import Path
 
 from faults.stage import CannotRun
 
-CAMPAIGNS = ("kill", "torn", "power", "damage", "behind", "overload", "soak", "full", "fsync", "stall", "clock")
+CAMPAIGNS = (
+    "kill", "torn", "power", "full", "fsync", "stall", "clock", "damage", "behind", "overload", "soak",
+)  # fmt: skip
 
 
 def main() -> int:
