@@ -53,15 +53,24 @@ class Kind(Struct, frozen=True):
     synchronous: str
 
 
-async def open_writer(path: Path, kind: Kind, *, checkpoint_pages: int) -> aiosqlite.Connection:
+async def open_writer(path: Path, kind: Kind, *, checkpoint_pages: int, again: bool = False) -> aiosqlite.Connection:
     """The one connection that writes and checkpoints `path`, which is made if it is not there.
+
+    Args:
+        path: the file.
+        kind: what it has to be.
+        checkpoint_pages: pages of WAL after which SQLite checkpoints by itself; 0 for never.
+        again: this process had it open before, and may read it still. Then nothing but SQLite may open it: to close
+            any descriptor of a file lets go of all locks that the process has on it, and another program could take
+            the WAL away.
 
     Raises:
         DatabaseError: the file is another program's, or of another version (see `version_of`).
         sqlite3.Error: it cannot be read or written.
     """
-    await require_ours(path, kind)
-    touch_private(path)
+    if not again:
+        await require_ours(path, kind)
+        touch_private(path)
     connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512)
     try:
         await connection.execute_fetchall(f"PRAGMA busy_timeout={_BUSY_MS}")

@@ -19,6 +19,7 @@ from hooklab.config import load_settings
 from hooklab.journal.base import JournalUnavailable
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.projection import Projection
+from hooklab.store.opening import kept_settings
 from hooklab.store.sqlite import SqliteStore
 
 
@@ -272,3 +273,14 @@ async def test_many_small_commits_do_not_let_the_wal_grow(tmp_path: Path) -> Non
         assert (tmp_path / "journal.db-wal").stat().st_size < 32 * 2**20
     finally:
         await journal.close()
+
+
+async def test_settings_that_are_no_text_are_not_taken_over(tmp_path: Path) -> None:
+    """A damaged store may hold anything under its settings; what is text is kept, and nothing fails."""
+    path = tmp_path / "store.db"
+    with sqlite3.connect(path) as plain:
+        plain.execute("CREATE TABLE settings (name, value)")
+        rows = [("assume_timezone", "UTC"), (None, "x"), (b"y", "x"), ("max_elements", 3.5)]
+        plain.executemany("INSERT INTO settings VALUES (?, ?)", rows)
+    plain.close()
+    assert await kept_settings(path) == {"assume_timezone": "UTC"}

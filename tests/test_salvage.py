@@ -17,11 +17,13 @@ from hooklab.database import DatabaseError
 from hooklab.journal.base import JournalDamaged, JournalUnavailable, NewBatch, digest_of
 from hooklab.journal.opening import open_journal
 from hooklab.journal.pages import Pages
+from hooklab.journal.read import SqliteJournalReader
 from hooklab.journal.salvage import SalvageError, holds_batches, salvage
 from hooklab.journal.schema import JOURNAL
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 
 PAGE: Final = 4096
+LOCKS: Final = Path("/proc/locks")
 SIZES: Final = (2, 40, 700, 1_500, 4_000, 9_000, 60_000)
 
 
@@ -366,11 +368,17 @@ async def test_a_running_journal_that_turns_out_damaged_saves_itself(tmp_path: P
         await journal.close()
 
 
+@pytest.mark.skipif(not LOCKS.exists(), reason="locks are not listed here")
 async def test_a_passing_fault_of_the_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A check that finds the file sound has it opened anew, and nothing is put aside."""
+    """A check that finds the file sound has it opened anew, nothing is put aside, and its locks are held.
+
+    A reader in this process keeps SQLite from asking for them anew: without them another program may take the WAL.
+    """
     path = tmp_path / "journal.db"
     await fill(path, 5)
     journal = await SqliteJournal.open(path, JournalLimits(disk_reserve=0))
+    reader = await SqliteJournalReader.open(path)
+    assert await reader.span() == (1, 5)
     try:
 
         async def fail(*_: Any) -> Any:
@@ -384,7 +392,9 @@ async def test_a_passing_fault_of_the_disk_is_no_damage(tmp_path: Path, monkeypa
                 await asyncio.sleep(0.01)
         assert len(await journal.read(0, 1 << 20)) == 5
         assert not list(tmp_path.glob("*aside*"))
+        assert str(path.stat().st_ino) in LOCKS.read_text(encoding="ascii")
     finally:
+        await reader.close()
         await journal.close()
 
 

@@ -45,6 +45,15 @@ class Opened(Struct, frozen=True):
     held: bool
 
 
+async def reopen_journal(path: Path) -> Opened:
+    """Opens a journal that this process had open a moment ago, and that a check found sound.
+
+    Raises:
+        DatabaseError, sqlite3.Error, OSError: as `open_journal`.
+    """
+    return await _open(path, again=True)
+
+
 async def open_journal(path: Path) -> Opened:
     """Opens `path`, makes it if it is not there, and checkpoints what a crash left in the WAL.
 
@@ -89,10 +98,10 @@ async def open_salvaged(path: Path, why: str) -> Opened:
     return await _open(path)
 
 
-async def _open(path: Path) -> Opened:
+async def _open(path: Path, *, again: bool = False) -> Opened:
     # wal_autocheckpoint is off: SQLite swallows the errors of those, and ours must be seen.
     async with contextlib.AsyncExitStack() as stack:
-        writer = await open_writer(path, JOURNAL, checkpoint_pages=0)
+        writer = await open_writer(path, JOURNAL, checkpoint_pages=0, again=again)
         stack.push_async_callback(writer.close)
         damaged = await _keep_damaged_wal(writer, path)
         try:
@@ -148,12 +157,9 @@ async def _take_from(wal: Path, writer: aiosqlite.Connection, path: Path) -> Non
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     aside = wal.with_name(f"{path.name}-wal.aside-{stamp}-{max(row[0] for row in rows) if rows else 0}")
     wal.replace(aside)
-    if new:
-        what = f"was damaged: {new} batches behind the damage were saved"
-    else:
-        what = "ends in a write that is not whole; if no power was lost in it, the disk damaged it"
-    log.error(
-        "%s-wal %s. It is kept as %s: keep it until you know that nothing is missed, and look after the disk",
+    what = f"was damaged: {new} batches behind the damage were saved" if new else "ends in a write that is not whole"
+    log.warning(
+        "%s-wal %s, as after a power cut; if there was none, look after the disk. It is kept as %s",
         path, what, aside.name,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from hooklab.database import DatabaseError, checkpoint, is_damaged, is_full, is_sound
 from hooklab.files import free_and_total
 from hooklab.journal.base import JournalBatch, JournalDamaged, JournalFull, JournalUnavailable, NewBatch
-from hooklab.journal.opening import Opened, open_journal, open_salvaged
+from hooklab.journal.opening import Opened, open_journal, open_salvaged, reopen_journal
 from hooklab.journal.schema import COLUMNS, RAW
 
 log = logging.getLogger("hooklab.journal")
@@ -262,7 +262,7 @@ class SqliteJournal:
             await self._reader.close()
             await self._writer.close()
             sound = await is_sound(self._path)
-            opened = await (open_journal(self._path) if sound else open_salvaged(self._path, damage))
+            opened = await (reopen_journal(self._path) if sound else open_salvaged(self._path, damage))
             self._writer, self._reader, self._suspect = opened.writer, opened.reader, opened.held
             await self._reserve(self._last)
             self._last = max(self._last, opened.last)

@@ -73,7 +73,7 @@ async def kept_settings(path: Path) -> dict[str, str]:
             rows = await connection.execute_fetchall("SELECT name, value FROM settings")
     except sqlite3.Error:
         return {}
-    return dict(rows)  # type: ignore[arg-type]  # rows of two
+    return {name: value for name, value in rows if isinstance(name, str) and isinstance(value, str)}
 
 
 async def _why_unusable(path: Path, given: int) -> str | None:
