@@ -92,7 +92,10 @@ class Terminal:
 
     def wait_for(self, text: str, seconds: float = 30) -> None:
         """Returns once `text` is on the screen."""
-        until(lambda: text in self.text(), f"{text!r} does not appear in:\n{self.text()}", seconds)
+        try:
+            until(lambda: text in self.text(), "", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{text!r} does not appear in:\n{self.text()}") from error
 
     def keys(self, *keys: str) -> None:
         """Types."""

@@ -65,7 +65,7 @@ def _load(stage: Stage, seconds: int, seed: int) -> Load:
 
 
 async def _fill(path: Path, small: int, large: int) -> None:
-    journal = await SqliteJournal.open(path, JournalLimits(disk_reserve=0))
+    journal = await SqliteJournal.open(path, JournalLimits(disk_reserve=0, max_queue=1 << 30))
     try:
         for count, made in ((small, template(2, 101)), (large, template(1000, 102))):
             for first in range(0, count, _AT_ONCE):

@@ -51,9 +51,9 @@ def cases(numbers: Iterable[int]) -> Iterator[Case]:
             case 4:
                 yield Case(f"{_SYNC}:when={number}+2", killed=True)
             case 3 | 7:
-                yield Case(f"{_WRITE}:when={number * 11}", connections=1)
+                yield Case(f"{_WRITE}:when={number * 7}", connections=1)
             case 8:
-                yield Case(f"{_WRITE}:when={number * 11}..{number * 11 + 20}", killed=number % 20 == 8)
+                yield Case(f"{_WRITE}:when={number * 7}..{number * 7 + 20}", killed=number % 20 == 8)
             case 5:
                 yield Case(f"{_WRITE}:when={number}..{number + 40}", of_store=True)
 
