@@ -31,6 +31,8 @@ class Folder:
         self.store = path / "store.db"
         self.new_store = path / "store.new.db"
         """Where a rebuild writes until it is whole."""
+        self.search = path / "search.db"
+        """Made from the store, and can be deleted at any time."""
         self.lock = path / "hooklab.lock"
         self.socket = path / "hooklab.sock"
         self.token = path / "token"

@@ -5,14 +5,24 @@ from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import Any, Final
 
+from msgspec import Struct
+
 from hooklab.rules import LATE, MISMATCH, REPEATED, SEEN_DELIVERED, SEEN_NOT_DELIVERED
-from hooklab.store.base import Condition
+from hooklab.store import words as index
+from hooklab.store.base import Condition, Lookup
 from hooklab.times import parse_duration, parse_reported
 
 _STATES: Final = {
     "pending": "rank < 0",
     "delivered": "rank >= 0 AND rank & 1 = 1",
     "not_delivered": "rank >= 0 AND rank & 1 = 0",
+}
+_ASKED: Final = {
+    "state:pending": index.PENDING,
+    "state:delivered": index.DELIVERED,
+    "state:not_delivered": index.NOT_DELIVERED,
+    "is:late": index.IS_LATE,
+    "is:repeated": index.IS_REPEATED,
 }
 _BOTH_FINALS: Final = SEEN_DELIVERED | SEEN_NOT_DELIVERED
 _OVERLAYS: Final = {
@@ -27,6 +37,8 @@ _NARROW: Final = frozenset({"is:stuck", "is:conflict", "is:label_mismatch"})
 _NARROW_ID: Final = 6
 """Digits of an id from which on its index finds few enough."""
 _MAX_WORDS: Final = 400
+_MAX_LOOKUPS: Final = 16
+"""Words that the search index is asked for; the exact condition has them all."""
 _NUMBER: Final = "ltrim(msisdn, '+')"
 HELP: Final = (
     "state:pending|delivered|not_delivered, is:stuck|conflict|label_mismatch|late|repeated, to:PREFIX, org:PREFIX,"
@@ -56,9 +68,13 @@ def parse_filter(words: Sequence[str], now: int) -> Condition:
     for word in words:
         if any("\ud800" <= char <= "\udfff" for char in word):
             raise FilterError(f"{word!r} is not valid text in this terminal's encoding")
-    parts = [f"({_parse(word.strip(), now, bind)})" for word in words if word.strip()]
+    parts = [_parse(word.strip(), now, bind) for word in words if word.strip()]
     return Condition(
-        " AND ".join(parts) or "1", values, narrow=any(_is_narrow(word.strip().lower()) for word in words)
+        " AND ".join(f"({part.sql})" for part in parts) or "1",
+        values,
+        narrow=any(_is_narrow(word.strip().lower()) for word in words),
+        lookups=tuple(Lookup(part.sql, part.asked) for part in parts if part.asked is not None)[:_MAX_LOOKUPS],
+        since=max((part.since for part in parts if part.since is not None), default=None),
     )
 
 
@@ -89,7 +105,15 @@ def is_known(word: str) -> bool:
 _Bind = Callable[[Any], str]
 
 
-def _parse(word: str, now: int, bind: _Bind) -> str:
+class _Part(Struct, frozen=True):
+    """What one word asks of a message: as SQL, of the search index, and the earliest time it may have come last."""
+
+    sql: str
+    asked: str | None = None
+    since: int | None = None
+
+
+def _parse(word: str, now: int, bind: _Bind) -> _Part:
     name, colon, value = word.partition(":")
     known = _WORDS.get(name.lower()) if colon else None
     if known is None:
@@ -99,26 +123,28 @@ def _parse(word: str, now: int, bind: _Bind) -> str:
     return known(value, now, bind)
 
 
-def _state(value: str, _: int, __: _Bind) -> str:
+def _state(value: str, _: int, __: _Bind) -> _Part:
     return _one_of("state", value.lower().replace("-", "_"), _STATES)
 
 
-def _overlay(value: str, _: int, __: _Bind) -> str:
+def _overlay(value: str, _: int, __: _Bind) -> _Part:
     return _one_of("is", value.lower(), _OVERLAYS)
 
 
-def _one_of(name: str, value: str, table: dict[str, str]) -> str:
+def _one_of(name: str, value: str, table: dict[str, str]) -> _Part:
     if value not in table:
         raise FilterError(f"{name}:{value} is not known; write {name}:{'|'.join(table)}")
-    return table[value]
+    return _Part(table[value], _ASKED.get(f"{name}:{value}"))
 
 
-def _to(value: str, _: int, bind: _Bind) -> str:
-    return _begins(_NUMBER, value.removeprefix("+"), bind)
+def _to(value: str, _: int, bind: _Bind) -> _Part:
+    begin = value.removeprefix("+")
+    return _Part(_begins(_NUMBER, begin, bind), index.number_begins(begin))
 
 
-def _org(value: str, _: int, bind: _Bind) -> str:
-    return _begins("lower(organization_id)", value.lower(), bind)
+def _org(value: str, _: int, bind: _Bind) -> _Part:
+    begin = value.lower()
+    return _Part(_begins("lower(organization_id)", begin, bind), index.organization_begins(begin))
 
 
 def _begins(column: str, value: str, bind: _Bind) -> str:
@@ -126,12 +152,12 @@ def _begins(column: str, value: str, bind: _Bind) -> str:
     return f"substr({column}, 1, length({mark})) = {mark}"
 
 
-def _id(value: str, _: int, bind: _Bind) -> str:
+def _id(value: str, _: int, bind: _Bind) -> _Part:
     digits = value.replace("-", "").lower()
     if len(digits) > 32 or any(char not in "0123456789abcdef" for char in digits):
         raise FilterError(f"id:{value} is not the beginning of a message id, which has only 0-9, a-f and hyphens")
     low, high = (bytes.fromhex(digits.ljust(32, filler)) for filler in "0f")
-    return f"message_id BETWEEN {bind(low)} AND {bind(high)}"
+    return _Part(f"message_id BETWEEN {bind(low)} AND {bind(high)}", index.text_begins(index.ID, digits[:8]))
 
 
 def parse_since(value: str, now: int) -> int:
@@ -147,30 +173,39 @@ def parse_since(value: str, now: int) -> int:
     return at
 
 
-def _since(value: str, now: int, bind: _Bind) -> str:
-    return f"last_at >= {bind(parse_since(value, now))}"
+def _since(value: str, now: int, bind: _Bind) -> _Part:
+    at = parse_since(value, now)
+    return _Part(f"last_at >= {bind(at)}", since=at)
 
 
-def _description(value: str, _: int, bind: _Bind) -> str:
-    return f"word_begins(description, {bind(value.casefold())})"
+def _description(value: str, _: int, bind: _Bind) -> _Part:
+    word = value.casefold()
+    return _Part(f"word_begins(description, {bind(word)})", index.text_begins(index.DESCRIPTION, word))
 
 
-def _custom(value: str, _: int, bind: _Bind) -> str:
-    return f"word_begins(custom_payload, {bind(value.casefold())})"
+def _custom(value: str, _: int, bind: _Bind) -> _Part:
+    word = value.casefold()
+    return _Part(f"word_begins(custom_payload, {bind(word)})", index.text_begins(index.CUSTOM, word))
 
 
-def _bare(word: str, bind: _Bind) -> str:
+def _bare(word: str, bind: _Bind) -> _Part:
     digits = word.removeprefix("+")
     if digits.isascii() and digits.isdigit():
         begins = _begins(_NUMBER, digits, bind)
         if len(digits) < 4:
-            return begins
-        return f"{begins} OR substr(msisdn, -{len(digits)}) = {bind(digits)}"
-    mark = bind(word.casefold())
-    return f"word_begins(description, {mark}) OR word_begins(custom_payload, {mark}) OR id_begins(message_id, {mark})"
+            return _Part(begins, index.number_begins(digits))
+        return _Part(
+            f"{begins} OR substr(msisdn, -{len(digits)}) = {bind(digits)}",
+            index.any_of(index.number_begins(digits), index.number_ends(digits)),
+        )
+    mark, folded = bind(word.casefold()), word.casefold()
+    return _Part(
+        f"word_begins(description, {mark}) OR word_begins(custom_payload, {mark}) OR id_begins(message_id, {mark})",
+        index.any_of(*(index.text_begins(one, folded) for one in (index.DESCRIPTION, index.CUSTOM, index.ID))),
+    )
 
 
-_WORDS: Final[dict[str, Callable[[str, int, _Bind], str]]] = {
+_WORDS: Final[dict[str, Callable[[str, int, _Bind], _Part]]] = {
     "state": _state,
     "is": _overlay,
     "to": _to,

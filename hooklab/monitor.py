@@ -9,7 +9,7 @@ import json
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 import msgspec
@@ -36,6 +36,7 @@ from hooklab.store.base import (
     QuarantineRow,
 )
 from hooklab.store.read import SqliteStoreReader
+from hooklab.store.search import SearchIndex
 from hooklab.times import HOUR, Clock
 from hooklab.wire import Elements, Report, parse_uuid
 
@@ -103,6 +104,7 @@ class FolderMonitor:
         self._status = status
         self._store: SqliteStoreReader | None = None
         self._journal: SqliteJournalReader | None = None
+        self._index = SearchIndex(folder.search)
         self._opened: tuple[int, int] | None = None
         self._seen: tuple[int, int] | None = None
         self._files = 0
@@ -125,12 +127,16 @@ class FolderMonitor:
     async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
         """See `Monitor.messages`."""
         async with self._reading() as (store, _):
-            return await store.messages(where, limit, before)
+            rows = await store.messages(where, limit, before)
+        await self._have_index_checked()
+        return rows
 
     async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
         """See `Monitor.search`."""
         async with self._reading() as (store, _):
-            return await store.search(where, limit, before)
+            found = await store.search(where, limit, before)
+        await self._have_index_checked()
+        return found
 
     async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
         """See `Monitor.changed`."""
@@ -210,6 +216,7 @@ class FolderMonitor:
         for reader in (store, journal):
             if reader is not None:
                 await reader.close()
+        await self._index.close()
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[tuple[SqliteStoreReader, SqliteJournalReader]]:
@@ -226,6 +233,13 @@ class FolderMonitor:
             if is_damaged(error):
                 raise MonitorError(await self._have_store_checked(error)) from error
             raise MonitorError(f"{self._folder.path} cannot be read: {error}") from error
+
+    async def _have_index_checked(self) -> None:
+        """Tells the service of damage to the search index, without which a search is slower and finds the same."""
+        if self._index.damaged:
+            self._index.damaged = False
+            with suppress(MonitorError):
+                await asyncio.to_thread(order_service, self._folder, "/search/check")
 
     async def _have_store_checked(self, error: Exception) -> str:
         """Tells the service of damage that only readers meet; says what is done about it."""
@@ -251,7 +265,7 @@ class FolderMonitor:
             if present != self._opened:
                 await self.close()
                 self._journal = await SqliteJournalReader.open(self._folder.journal)
-                self._store = await SqliteStoreReader.open(self._folder.store, self._clock)
+                self._store = await SqliteStoreReader.open(self._folder.store, self._clock, self._index)
                 self._opened = present
             assert self._store is not None
             assert self._journal is not None

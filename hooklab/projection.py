@@ -162,6 +162,16 @@ class Projection:
         """Puts what is in quarantine through today's rules; errors are those of `Healer.retry`."""
         return await self._force.healer(self._journal, self._store).retry()
 
+    @property
+    def idle(self) -> bool:
+        """Whether the projector has nothing to do."""
+        return self._projector.idle
+
+    @property
+    def reached(self) -> int:
+        """The sequence of the last batch that was projected, as far as that is known."""
+        return self._projector.reached
+
     def finish(self, seconds: float) -> None:
         """Lets `run` end: when all is projected, or after `seconds`."""
         self._finishing = True
@@ -185,6 +195,7 @@ async def _open(
             log.warning("the journal was pruned: the store holds only what came from batch %d on", first)
         force = settle(kept or await store.settings(), settings, anew=False)
         await store.keep_settings(**force.as_kept())
+        await store.mark()
     except BaseException:
         await asyncio.shield(store.close())
         raise

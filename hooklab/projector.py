@@ -102,6 +102,16 @@ class Projector:
             if progress is not None:
                 progress(self._at)
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return self._idle is not None
+
+    @property
+    def reached(self) -> int:
+        """The last batch done; 0 before `run`."""
+        return self._at
+
     def interrupt(self, error: Exception) -> None:
         """Has `run` raise `error`, which somebody else met in the store, between two chunks."""
         self._told = error

@@ -22,6 +22,7 @@ from hooklab import __version__
 from hooklab.config import Settings
 from hooklab.database import DatabaseError, remove_database
 from hooklab.files import Folder, FolderError, FolderLock, bind_private_socket, read_or_make_token, read_token
+from hooklab.indexer import Indexer
 from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.metrics import Counters, ServiceStatus
@@ -64,6 +65,7 @@ class Service:
         self.journal: SqliteJournal
         self.projection: Projection
         self.projecting: asyncio.Task[None]
+        self.indexer: Indexer
 
     def status(self) -> ServiceStatus:
         """What it says of itself; may be asked from any thread."""
@@ -161,6 +163,11 @@ async def _start(settings: Settings, folder: Folder, clock: Clock, stack: contex
     stack.push_async_callback(_close_in_time, projection)
     service.projecting = asyncio.create_task(projection.run(), name="projector")
     stack.push_async_callback(_end_projecting, projection, service.projecting)
+    indexer = service.indexer = Indexer(folder, projection, settings.disk_reserve)
+    stack.push_async_callback(_close_in_time, indexer)
+    await indexer.open()
+    indexing = asyncio.create_task(indexer.run(), name="indexer")
+    stack.push_async_callback(_end_indexing, indexing)
 
     receiver = Receiver(
         Hook(token), journal, ReceiverLimits(settings.max_body, settings.max_receiving), service.tally, clock
@@ -178,7 +185,8 @@ async def _open_doors(service: Service, receiver: Receiver, clock: Clock, stack:
         return (await monitor.snapshot()).counters
 
     projection = service.projection
-    admin_app = create_admin_app(service.status, counters, projection.retry_quarantine, projection.check)
+    checks = projection.check, service.indexer.check
+    admin_app = create_admin_app(service.status, counters, projection.retry_quarantine, *checks)
     admin = _server(admin_app, "httptools", settings)
     await _startup(admin, bind_private_socket(service.folder))
     stack.callback(service.folder.socket.unlink, missing_ok=True)
@@ -254,7 +262,12 @@ async def _end_projecting(projector: Projection, task: "asyncio.Task[None]") -> 
         await asyncio.wait({task}, timeout=_PROJECT_SECONDS + 0.5)
 
 
-async def _close_in_time(file: SqliteJournal | Projection) -> None:
+async def _end_indexing(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait({task}, timeout=_CLOSE_SECONDS)
+
+
+async def _close_in_time(file: SqliteJournal | Projection | Indexer) -> None:
     """A disk that stalls must not keep the process from ending: what was answered 200 is on it already."""
     closing = asyncio.create_task(file.close())
     done, _ = await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)

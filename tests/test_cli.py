@@ -195,11 +195,12 @@ def answers_of(folder: Path, shown: tuple[str, ...] = tuple(MESSAGES)) -> Answer
 
 
 def tables_of(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table of a store, in the order of all its columns."""
+    """Every row of every table of a store, in the order of all its columns, but for the mark of this one store."""
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        return {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in sorted(names)}
+        found = {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in sorted(names)}
+        return {**found, "settings": [row for row in found["settings"] if row[0] != "search"]}
     finally:
         connection.close()
 

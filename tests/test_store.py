@@ -18,7 +18,7 @@ from hooklab.journal.base import JournalBatch
 from hooklab.metrics import Counters
 from hooklab.projector import Projector
 from hooklab.rules import WHOLE_BODY, pack
-from hooklab.store import read
+from hooklab.store import find
 from hooklab.store.base import ALL, MessageDetail, Store, StoreError, StoreReader
 from hooklab.store.fold import JudgedBatch
 from hooklab.store.opening import open_store
@@ -281,7 +281,7 @@ class StoreContract:
 
     async def test_a_search_looks_at_few_messages_a_step(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """Each step says how far down it looked, also where it found nothing; the last that it is the last."""
-        monkeypatch.setattr(read, "_SLICE", 3)
+        monkeypatch.setattr(find, "_SLICE", 3)
         reports = [report(Msisdn=f"35190000000{number % 5}") for number in range(10)]
         await bench.take(*([one] for one in reports))
         where = parse_filter(["0004"], NOON)
@@ -301,7 +301,7 @@ class StoreContract:
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What an index finds takes one step, however deep it lies."""
-        monkeypatch.setattr(read, "_SLICE", 3)
+        monkeypatch.setattr(find, "_SLICE", 3)
         first = report()
         await bench.take([first], [report(first["MessageId"], "NOT_DELIVERED")], label="pending")
         await bench.take(*([report()] for _ in range(10)))

@@ -88,7 +88,8 @@ def look_at_folder(folder: Folder) -> Place:
 
 
 def _is_ours(folder: Folder, name: str) -> bool:
-    ours = (folder.journal, folder.store, folder.new_store, folder.lock, folder.socket, folder.token, folder.log)
+    files = (folder.journal, folder.store, folder.new_store, folder.search)
+    ours = (*files, folder.lock, folder.socket, folder.token, folder.log)
     base, aside, _ = name.partition(ASIDE)
     plain = base if aside else name.removesuffix("-wal").removesuffix("-shm")
     return any(plain == one.name for one in ours)

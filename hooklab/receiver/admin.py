@@ -15,9 +15,11 @@ def create_admin_app(
     counters: Callable[[], Awaitable[Counters]],
     retry_quarantine: Callable[[], Awaitable[Struct]],
     check_store: Callable[[], None],
+    check_index: Callable[[], None],
 ) -> Litestar:
     """`/health` (the process lives), `/ready` (batches can be committed), `/status` (counters and service),
-    `POST /quarantine/retry`, which answers when that is done, and `POST /store/check`, which answers at once.
+    `POST /quarantine/retry`, which answers when that is done, `POST /store/check` and `POST /search/check`, which
+    answer at once.
     """
 
     @get("/health", sync_to_thread=False)
@@ -51,4 +53,10 @@ def create_admin_app(
         check_store()
         return {"status": "the store is being looked over"}
 
-    return Litestar([health, ready, status_page, retry, check], openapi_config=None, logging_config=None, debug=False)
+    @post("/search/check", status_code=202, sync_to_thread=False)
+    def check_search() -> dict[str, str]:
+        check_index()
+        return {"status": "the search index is made anew"}
+
+    pages = [health, ready, status_page, retry, check, check_search]
+    return Litestar(pages, openapi_config=None, logging_config=None, debug=False)

@@ -141,6 +141,15 @@ class MinuteRow(Struct, frozen=True, kw_only=True):
     late: int
 
 
+class Lookup(Struct, frozen=True):
+    """One part of a condition that the search index can help with."""
+
+    sql: str
+    """The part itself."""
+    asked: str
+    """What finds all messages of which it holds, and perhaps others, in the index: see `words`."""
+
+
 class Condition(Struct, frozen=True):
     """A filter as SQL over the table `messages`, with named parameters. `ALL` lets everything through."""
 
@@ -148,6 +157,10 @@ class Condition(Struct, frozen=True):
     values: Mapping[str, Any]
     narrow: bool = False
     """Whether an index finds the few rows that it lets through, so that nothing else is looked at."""
+    lookups: tuple[Lookup, ...] = ()
+    """Each holds of every message that the condition lets through."""
+    since: int | None = None
+    """A time before which no message that it lets through came last, microseconds UTC."""
 
 
 ALL: Final = Condition("1", {})

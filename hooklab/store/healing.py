@@ -92,6 +92,8 @@ class SqliteHealing:
 
     async def _write(self, changes: Rewrite) -> None:
         connection = self._store.connection
+        # Messages change that had no new arrival: a search index of before must not be believed (search.py).
+        await self._store.fetch("UPDATE settings SET value = hex(randomblob(16)) WHERE name = 'search'")
         touched = [(message.id,) for message in changes.messages]
         for table in ("reports", "repeats"):
             await put_rows(connection, f"DELETE FROM {table} WHERE message IN (", touched, ")")

@@ -73,7 +73,9 @@ async def kept_settings(path: Path) -> dict[str, str]:
             rows = await connection.execute_fetchall("SELECT name, value FROM settings")
     except sqlite3.Error:
         return {}
-    return {name: value for name, value in rows if isinstance(name, str) and isinstance(value, str)}
+    kept = {name: value for name, value in rows if isinstance(name, str) and isinstance(value, str)}
+    kept.pop("search", None)  # the mark of that one store
+    return kept
 
 
 async def _why_unusable(path: Path, given: int) -> str | None:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -25,8 +26,10 @@ from hooklab.store.base import (
     QuarantineRow,
     TimelineEntry,
 )
+from hooklab.store.find import Fetch, Finder
 from hooklab.store.fold import TOTALS
 from hooklab.store.measure import measure
+from hooklab.store.search import SearchIndex, SearchView
 from hooklab.store.sqlite import STORE
 from hooklab.times import DAY, Clock
 from hooklab.wire import STATUSES, Report, format_uuid
@@ -52,29 +55,28 @@ _QUARANTINE: Final = (
     "SELECT q.id, q.reason, q.count, b.received_at, {raw} FROM quarantine q"
     " LEFT JOIN batches b ON b.sequence = q.id >> 22"
 )
-_SLICE: Final = 10_000
-"""Messages that one step of a search looks at: some 20 ms, so that the WAL and the answers never wait for long."""
 _MINUTE: Final = "minute, batches, elements, reports, repeats, quarantined, delivered, not_delivered, pending, late"
 
 
 class SqliteStoreReader:
     """See `StoreReader`. One read at a time: they share a connection, and each sees one moment."""
 
-    def __init__(self, connection: aiosqlite.Connection, clock: Clock) -> None:
+    def __init__(self, connection: aiosqlite.Connection, clock: Clock, index: SearchIndex | None = None) -> None:
         """Use `open`."""
         self._connection = connection
+        self._index = index
         self._clock = clock
         self.stuck_after = DAY
         self._one_at_a_time = asyncio.Lock()
 
     @classmethod
-    async def open(cls, path: Path, clock: Clock) -> Self:
-        """Opens `path` read-only; errors are those of `open_reader`."""
+    async def open(cls, path: Path, clock: Clock, index: SearchIndex | None = None) -> Self:
+        """Opens `path` read-only, to be searched by `index` where there is one; errors are those of `open_reader`."""
         connection = await open_reader(path, STORE)
         try:
             await connection.create_function("word_begins", 2, word_begins, deterministic=True)
             await connection.create_function("id_begins", 2, id_begins, deterministic=True)
-            reader = cls(connection, clock)
+            reader = cls(connection, clock, index)
             await reader._learn_settings()
         except BaseException:
             await connection.close()
@@ -96,30 +98,22 @@ class SqliteStoreReader:
 
     async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
         """See `StoreReader.messages`."""
-        return await self._matching(
-            where, limit, "messages", "" if before is None else " AND last_arrival < :b", before
-        )
+        # The index first: a store that is older than what that stands for would be searched without it.
+        async with self._look(where) as view, self._moment() as fetch:
+            finder = self._finder(fetch, where, view)
+            if view is None:
+                bounds = "" if before is None else " AND last_arrival < :b"
+                rows = await finder.matching(limit, "messages", bounds, {"b": before})
+            else:
+                rows = await finder.all(limit, before)
+        return [self._message(row) for _, *row in rows]
 
     async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
         """See `StoreReader.search`."""
-        [(newest,)] = await self._fetch("SELECT coalesce(max(last_arrival), 0) FROM messages")
-        before = newest + 1 if before is None else before
-        if where.narrow:
-            rows = await self._matching(where, limit, "messages", " AND +last_arrival < :b", before, "+last_arrival")
-            return Found(rows=rows, reached=rows[-1].cursor if len(rows) == limit else None, newest=newest)
-        floor = await self._fetch(
-            "SELECT last_arrival FROM messages WHERE last_arrival < ? ORDER BY last_arrival DESC LIMIT 1 OFFSET ?",
-            (before, _SLICE - 1),
-        )
-        lowest = floor[0][0] if floor else None
-        rows = await self._matching(
-            where,
-            limit,
-            "messages INDEXED BY messages_by_activity",
-            " AND last_arrival < :b" + ("" if lowest is None else f" AND last_arrival >= {lowest}"),
-            before,
-        )
-        return Found(rows=rows, reached=rows[-1].cursor if len(rows) == limit else lowest, newest=newest)
+        async with self._look(where) as view:
+            step = await self._finder(self._fetch, where, view).step(limit, before)
+        rows = [self._message(row) for _, *row in step.rows]
+        return Found(rows=rows, reached=step.reached, newest=step.newest)
 
     async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
         """See `StoreReader.changed`."""
@@ -130,16 +124,16 @@ class SqliteStoreReader:
         )
         return [Changed(row=self._message(row), matches=bool(matches)) for matches, *row in rows]
 
-    async def _matching(
-        self, where: Condition, limit: int, table: str, bounds: str, before: int | None, order: str = "last_arrival"
-    ) -> list[MessageRow]:
-        # A + before the column keeps SQLite from walking the index of all activity instead of a narrow one.
-        values = {**where.values, "b": before, "limit": limit, "stuck_before": self._clock() - self.stuck_after}
-        rows = await self._fetch(
-            f"SELECT {_MESSAGE} FROM {table} WHERE ({where.sql}){bounds} ORDER BY {order} DESC LIMIT :limit",
-            values,
-        )
-        return [self._message(row) for row in rows]
+    def _finder(self, fetch: Fetch, where: Condition, view: SearchView | None) -> Finder:
+        return Finder(fetch, _MESSAGE, where, self._clock() - self.stuck_after, view)
+
+    @asynccontextmanager
+    async def _look(self, where: Condition) -> AsyncIterator[SearchView | None]:
+        if self._index is None or where.narrow or not (where.lookups or where.since is not None):
+            yield None
+            return
+        async with self._index.look() as view:
+            yield view
 
     async def message(self, message_id: bytes) -> MessageDetail | None:
         """See `StoreReader.message`."""
@@ -234,16 +228,8 @@ class SqliteStoreReader:
     async def measure(self, since: int, org: str | None) -> Measured:
         """See `StoreReader.measure`."""
         await self._learn_settings()
-
-        async def fetch(sql: str, values: Mapping[str, Any]) -> list[Any]:
-            return list(await self._connection.execute_fetchall(sql, values))
-
-        async with self._one_at_a_time:
-            await fetch("BEGIN", {})
-            try:
-                return await measure(fetch, since, org, self._clock(), self.stuck_after)
-            finally:
-                await fetch("ROLLBACK", {})
+        async with self._moment() as fetch:
+            return await measure(fetch, since, org, self._clock(), self.stuck_after)
 
     async def close(self) -> None:
         """See `StoreReader.close`."""
@@ -284,6 +270,20 @@ class SqliteStoreReader:
         """A service that was started anew may have brought another: every reader goes by the one in force."""
         for (value,) in await self._fetch("SELECT value FROM settings WHERE name = 'stuck_after'"):
             self.stuck_after = int(value)
+
+    @asynccontextmanager
+    async def _moment(self) -> AsyncIterator[Fetch]:
+        """Several reads of one moment."""
+
+        async def fetch(sql: str, values: Mapping[str, Any]) -> list[Any]:
+            return list(await self._connection.execute_fetchall(sql, values))
+
+        async with self._one_at_a_time:
+            await fetch("BEGIN", {})
+            try:
+                yield fetch
+            finally:
+                await fetch("ROLLBACK", {})
 
     async def _fetch(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         async with self._one_at_a_time:

@@ -101,6 +101,10 @@ class SqliteStore:
             "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         )
 
+    async def mark(self) -> None:
+        """Gives the store its mark, by which a search index is known to be of it, if it has none yet."""
+        await self.fetch("INSERT OR IGNORE INTO settings (name, value) VALUES ('search', hex(randomblob(16)))")
+
     async def bodies_in_quarantine(self, reason: str) -> list[int]:
         """The batches whose whole body is in quarantine for `reason`."""
         rows = await self.fetch("SELECT id FROM quarantine WHERE reason = ?", (reason,))

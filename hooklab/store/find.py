@@ -1,0 +1,169 @@
+"""How messages are searched for: newest activity first, a bounded number looked at in each step.
+
+A step goes through the newest messages one by one, which soon finds what many match. Further down the search index
+says where to look, as far as it reaches, and each candidate is asked the exact condition; without the index the steps
+go on as above. Either way the same is found.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from hooklab.store.base import Condition, Lookup
+from hooklab.store.search import MARK, Reach, SearchView, Unusable
+
+Fetch = Callable[[str, Mapping[str, Any]], Awaitable[list[Any]]]
+Row = Sequence[Any]
+"""Of a message: its last arrival, and then the columns that were wanted."""
+
+_SLICE: Final = 10_000
+"""Messages that one step of a search looks at: some 20 ms, so that the WAL and the answers never wait for long."""
+_CANDIDATES: Final = 10_000
+"""Of the index, asked of the store in one step at most."""
+_PAGE: Final = 500
+_SAMPLE: Final = 1_000
+_MANY: Final = 20
+"""Of a sample, from which on a word is not looked up: to collect all that begin with it would take longer."""
+
+
+class Step(Struct, frozen=True):
+    """See `base.Found`."""
+
+    rows: list[Row]
+    reached: int | None
+    newest: int
+
+
+class Finder(Struct, frozen=True):
+    """One search on one connection.
+
+    Attributes:
+        columns: of the table `messages`, to be read of each row.
+        stuck_before: microseconds UTC; what the condition calls `:stuck_before`.
+        view: the search index, None without.
+    """
+
+    fetch: Fetch
+    columns: str
+    where: Condition
+    stuck_before: int
+    view: SearchView | None
+
+    async def newest(self) -> int:
+        """The cursor of the newest activity, 0 for none."""
+        [(newest,)] = await self.fetch("SELECT coalesce(max(last_arrival), 0) FROM messages", {})
+        return int(newest)
+
+    async def all(self, limit: int, before: int | None) -> list[Row]:
+        """Steps until `limit` rows are found or all is looked at."""
+        rows: list[Row] = []
+        while len(rows) < limit:
+            step = await self.step(limit - len(rows), before)
+            rows += step.rows
+            before = step.reached
+            if before is None:
+                break
+        return rows
+
+    async def step(self, limit: int, before: int | None) -> Step:
+        """One step."""
+        newest = await self.newest()
+        before = newest + 1 if before is None else before
+        if self.where.narrow:
+            rows = await self.matching(limit, "messages", " AND +last_arrival < :b", {"b": before}, "+last_arrival")
+            return Step(rows, _last(rows, limit), newest)
+        if self.view is not None:
+            step = await self._indexed(self.view, limit, before, newest)
+            if step is not None:
+                return step
+        return await self._slice(limit, before, newest)
+
+    async def matching(
+        self, limit: int, table: str, bounds: str, values: Mapping[str, Any], order: str = "last_arrival"
+    ) -> list[Row]:
+        """The exact condition, asked of what lies within `bounds`."""
+        # A + before the column keeps SQLite from walking the index of all activity instead of a narrow one.
+        return await self.fetch(
+            f"SELECT last_arrival, {self.columns} FROM {table} WHERE ({self.where.sql}){bounds}"
+            f" ORDER BY {order} DESC LIMIT :limit",
+            {**self.where.values, **values, "limit": limit, "stuck_before": self.stuck_before},
+        )
+
+    async def _slice(self, limit: int, before: int, newest: int) -> Step:
+        floor = await self.fetch(
+            "SELECT last_arrival FROM messages WHERE last_arrival < :b ORDER BY last_arrival DESC LIMIT 1 OFFSET :n",
+            {"b": before, "n": _SLICE - 1},
+        )
+        lowest = floor[0][0] if floor else None
+        rows = await self.matching(
+            limit,
+            "messages INDEXED BY messages_by_activity",
+            " AND last_arrival < :b" + ("" if lowest is None else " AND last_arrival >= :lowest"),
+            {"b": before, "lowest": lowest},
+        )
+        last = _last(rows, limit)
+        return Step(rows, lowest if last is None else last, newest)
+
+    async def _indexed(self, view: SearchView, limit: int, before: int, newest: int) -> Step | None:
+        """A step by the index, None where it is no help."""
+        if before > view.reach.arrival + 1 or not await self._believes(view.reach):
+            return None
+        try:
+            bound: int | None = before
+            if self.where.since is not None:
+                bound = await view.below(before, self.where.since)
+            if bound is None:
+                step = Step([], None, newest)
+            else:
+                step = await self._looked_up(view, limit, bound, newest) or await self._slice(limit, bound, newest)
+        except Unusable:
+            return None
+        # The mark never comes again: what was read in between, was read of the store that the index is of.
+        return step if await self._believes(view.reach) else None
+
+    async def _believes(self, reach: Reach) -> bool:
+        [(mark, checkpoint)] = await self.fetch(MARK, {})
+        return reach.holds_for(mark, checkpoint)
+
+    async def _looked_up(self, view: SearchView, limit: int, before: int, newest: int) -> Step | None:
+        asked = await self._asked()
+        if not asked:
+            return None
+        found = await view.candidates(" AND ".join(f"({one})" for one in asked), before, _CANDIDATES)
+        rows: list[Row] = []
+        for at in range(0, len(found), _PAGE):
+            rows += await self.matching(
+                limit - len(rows),
+                "messages INDEXED BY messages_by_activity",
+                " AND last_arrival IN (SELECT value FROM json_each(:found))",
+                {"found": json.dumps(found[at : at + _PAGE])},
+            )
+            if len(rows) >= limit:
+                break
+        last = _last(rows, limit)
+        if last is None and len(found) == _CANDIDATES:
+            last = found[-1]
+        return Step(rows, last, newest)
+
+    async def _asked(self) -> list[str]:
+        """What to ask the index for: not for beginnings that many words have, by a sample of the newest."""
+        beginnings = [one for one in self.where.lookups if _is_beginning(one)]
+        counts: Sequence[int] = ()
+        if beginnings:
+            sums = ", ".join(f"total({one.sql})" for one in beginnings)
+            [counts] = await self.fetch(
+                f"SELECT {sums} FROM (SELECT * FROM messages ORDER BY last_arrival DESC LIMIT :sample)",
+                {**self.where.values, "stuck_before": self.stuck_before, "sample": _SAMPLE},
+            )
+        many = {one.asked for one, count in zip(beginnings, counts, strict=True) if count > _MANY}
+        return [one.asked for one in self.where.lookups if one.asked not in many]
+
+
+def _is_beginning(one: Lookup) -> bool:
+    return "*" in one.asked
+
+
+def _last(rows: Sequence[Row], limit: int) -> int | None:
+    return rows[-1][0] if len(rows) == limit else None
