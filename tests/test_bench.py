@@ -1,9 +1,11 @@
 """The bench: that it sends what it says, that its totals catch what is wrong, and that it runs from end to end."""
 
+import asyncio
 import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import uuid
@@ -17,9 +19,14 @@ import pytest
 from bench import __main__ as command
 from bench.bodies import STAMPS, after, template
 from bench.load import Load, Target, corrected, quantile, wrk_is_here, wrk_script
+from bench.many import fill_index, make, number_of, order_of
 from bench.report import Machine, Report, Run, file_system, mismatches, report_of, rows_of, table
 from bench.subjects import NAMES, end_left_over
 from pty_stage import until
+from support import conserved, json_lines_of, json_of
+
+from hooklab.files import Folder
+from hooklab.wire import format_uuid
 
 _TESTS = Path(__file__).parent
 _SAMPLE = _TESTS.parent / "sample_payloads" / "04_thousand_reports.json"
@@ -370,3 +377,25 @@ def test_wrk_sends_the_bodies_of_the_template() -> None:
     assert f"Content-Length: {len(made.body(1))}\\r\\n\\r\\n" in script
     for part in made.parts[1:]:
         assert msgspec.json.encode(part).decode() in script
+
+
+class TestManyReports:
+    """The folder that `--search` measures on."""
+
+    def test_is_one_as_the_projector_leaves_it(self, tmp_path: Path) -> None:
+        """The counters add up, the commands read it, and it can be indexed and searched."""
+        folder = Folder(tmp_path)
+        made = make(folder, 24_000, lambda _: None)
+        stats = json_of("stats", data_dir=tmp_path)
+        assert conserved(stats)
+        assert stats["messages"] == made.messages == 12_000
+        plain = sqlite3.connect(folder.store)
+        [(sums,)] = plain.execute("SELECT sum(reports) || ' ' || sum(repeats) FROM messages")
+        [(rows,)] = plain.execute("SELECT (SELECT count(*) FROM reports) || ' ' || (SELECT count(*) FROM repeats)")
+        plain.close()
+        assert sums == rows
+        assert asyncio.run(fill_index(folder, 12_000, lambda _: None)) == 2_000
+        chosen = sorted(made.ids)[1]
+        found = json_lines_of("messages", f"custom:A-{order_of(chosen)}", data_dir=tmp_path)
+        assert [one["message_id"] for one in found] == [format_uuid(made.ids[chosen])]
+        assert found[0]["msisdn"] == number_of(chosen)

@@ -97,6 +97,8 @@ class Finder(Struct, frozen=True):
             {"b": before, "n": _SLICE - 1},
         )
         lowest = floor[0][0] if floor else None
+        if self.view is not None and self.view.reach.arrival < before - 1:  # below that the index says where to look
+            lowest = max(lowest or 0, self.view.reach.arrival + 1)
         rows = await self.matching(
             limit,
             "messages INDEXED BY messages_by_activity",

@@ -18,6 +18,8 @@ import msgspec
 
 from bench.load import LoadError, wrk_is_here
 from bench.report import Machine, Report, Row, Run, file_system, progress, report_of, rows_of, table
+from bench.search import search
+from bench.search import table as search_table
 from bench.subjects import NAMES, Bench, Cell, end_left_over, run_subject
 
 _CELLS: Final = "2x1,2x32,2x128,1000x1,1000x32,1000x128"
@@ -41,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.json is not None:
             given.json.touch()  # found out now and not after minutes
         with tempfile.TemporaryDirectory(prefix="hooklab-bench-", dir=given.dir) as folder:
+            if given.search:
+                return _search(Path(folder), given)
             try:
                 report = _measure(given, Bench(Path(folder), generator, given.settle, given.drain), interrupt)
             finally:
@@ -55,6 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.json is not None:
         given.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     return 0 if report.totals_hold else 1
+
+
+def _search(folder: Path, given: argparse.Namespace) -> int:
+    done = search(folder / "data", given.reports, given.indexed)
+    print(search_table(done))
+    if given.json is not None:
+        given.json.write_bytes(msgspec.json.format(msgspec.json.encode(done)) + b"\n")
+    return 0 if done.holds else 1
 
 
 class _Interrupt:
@@ -98,6 +110,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--dir", metavar="DIR", type=Path, help="where the data lie meanwhile (default: the system's)"
+    )
+    parser.add_argument(
+        "--search", action="store_true", help="measure instead what it takes to find messages among --reports"
+    )
+    parser.add_argument("--reports", metavar="N", type=int, default=5_000_000, help="for --search (default 5000000)")
+    parser.add_argument(
+        "--indexed", metavar="SHARE", type=float, default=1.0, help="of it in the search index (default 1; 0: none)"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all of it as JSON as well")
     return parser
