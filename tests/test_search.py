@@ -18,18 +18,24 @@ from support import RunningService, body_of, json_lines_of, report
 from test_store import NOON, MemoryJournal
 
 from hooklab import indexer as indexing
+from hooklab import projector
 from hooklab.files import Folder
 from hooklab.filters import FilterError, parse_filter
+from hooklab.healing import Healer
 from hooklab.indexer import Indexer
+from hooklab.judging import Reading, judge_element
 from hooklab.monitor import FolderMonitor, no_service
 from hooklab.projector import Projector
 from hooklab.store import find
 from hooklab.store.base import MessageRow
+from hooklab.store.fold import Quarantined
+from hooklab.store.opening import open_store
 from hooklab.store.read import SqliteStoreReader, id_begins, word_begins
 from hooklab.store.search import SEARCH, SearchIndex
 from hooklab.store.sqlite import STORE, SqliteStore
 from hooklab.store.words import COLUMNS, indexed
 from hooklab.times import HOUR, SECOND
+from hooklab.wire import Elements
 
 _TEXT = st.text(st.sampled_from('aAbß İK1٣²_-:"{}é\u0301中\x00 ')) | st.text(max_size=12)
 _HEX = st.text("0123456789abcdefABCDEF-", min_size=1, max_size=14)
@@ -329,6 +335,44 @@ async def test_an_index_of_another_store_is_not_believed(stage: Stage) -> None:
     await stage.fill()
     _, steps = await stage.found("custom:A-7")
     assert steps <= 3
+
+
+async def test_what_a_retry_of_the_quarantine_brings_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message of an old batch: the index, which reaches further, has never heard of it."""
+
+    def judge(elements: Elements, index: int, reading: Reading) -> Any:
+        if b"strange" in elements.raws[index]:
+            return Quarantined(index, elements.raws[index], "yesterday's rules did not understand this")
+        return judge_element(elements, index, reading)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(projector, "judge_element", judge)
+        await stage.take(report(CustomPayload="strange"))
+        await _fill_with(stage)
+    assert (await stage.found("custom:strange"))[0] == []
+    await Healer(stage.journal, stage.store, Reading(UTC), max_elements=500).retry()
+    assert len((await stage.found("custom:strange"))[0]) == 1
+    await stage.fill()
+    rows, steps = await stage.found("custom:strange")
+    assert len(rows) == 1
+    assert steps <= 3
+
+
+async def test_a_store_that_takes_anothers_place_has_another_mark(tmp_path: Path) -> None:
+    """Settings outlive a store that is put aside; the mark is of that one file."""
+    path = tmp_path / "store.db"
+    store = await SqliteStore.open(path)
+    await store.keep_settings(stuck_after="1")
+    await store.mark()
+    await store.mark()
+    [(mark,)] = await store.fetch("SELECT value FROM settings WHERE name = 'search'")
+    await store.fetch("UPDATE totals SET checkpoint = 9")
+    await store.close()
+    store = await open_store(path, 5)
+    assert await store.settings() == {"stuck_after": "1"}
+    await store.mark()
+    assert (await store.settings())["search"] != mark
+    await store.close()
 
 
 async def test_an_older_copy_of_the_store_is_searched_without(stage: Stage) -> None:
