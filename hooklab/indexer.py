@@ -30,7 +30,7 @@ _BLOCK_BYTES: Final = 1_000_000
 _FETCHED: Final = 100
 _SLICE_SECONDS: Final = 0.002
 _REST_IDLE: Final = 0.5
-_REST_BUSY: Final = 9.0
+_REST_BUSY: Final = 19.0
 """Rest after each block, as a multiple of what it took."""
 _WAIT_SECONDS: Final = 2.0
 _TROUBLE_SECONDS: Final = 60.0

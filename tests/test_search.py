@@ -326,6 +326,14 @@ async def test_a_message_that_changes_is_found_by_what_it_says_now(stage: Stage)
     assert (await stage.found("desc:first"))[0] == []
 
 
+async def test_a_number_with_a_nul_is_found_as_sql_sees_it(stage: Stage) -> None:
+    """Which is up to there: too odd for the property above to come upon by chance."""
+    await stage.take(report(Msisdn="44001234\x0077"))
+    await _fill_with(stage, 20)
+    rows, _ = await stage.found("1234")
+    assert [row.msisdn for row in rows] == ["44001234\x0077"]
+
+
 async def test_an_index_of_another_store_is_not_believed(stage: Stage) -> None:
     """A store whose mark is another, as after a retry of the quarantine, is searched without until it is indexed."""
     await _fill_with(stage)
