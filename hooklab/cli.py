@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from hooklab import __version__
 from hooklab.config import Settings, SettingsError, default_config, load_settings
-from hooklab.options import add_simulate, add_verify, positive
+from hooklab.options import add_export, add_simulate, add_verify, positive
 from hooklab.text import clean
 
 
@@ -123,9 +123,8 @@ def _build_parser() -> argparse.ArgumentParser:
     messages = add("messages", "messages, newest activity first", "show")
     messages.add_argument("words", nargs="*", metavar="FILTER", help="words that must all hold; see the README")
     _add_list(messages)
-    show = add("show", "one message with its timeline", "show")
-    show.add_argument("message_id", metavar="MESSAGE_ID")
-    _add_json(show)
+    add_export(add("export", "messages into a CSV or JSON Lines file, or to standard output", "export"))
+    _add_show(add("show", "one message with its timeline", "show"))
 
     _add_list(add("batches", "requests as they came, newest first", "batches"))
     batch = add("batch", "one request: what became of it, its headers and its body", "batches")
@@ -156,6 +155,11 @@ def _build_parser() -> argparse.ArgumentParser:
         "--base-url", help="how the provider reaches this machine, such as https://hooks.example.com"
     )
     return parser
+
+
+def _add_show(show: argparse.ArgumentParser) -> None:
+    show.add_argument("message_id", metavar="MESSAGE_ID")
+    _add_json(show)
 
 
 def _add_quarantine(quarantine: argparse.ArgumentParser) -> None:

@@ -17,6 +17,16 @@ _CHANCES: Final = {
 }
 
 
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """The options of `export`."""
+    add = parser.add_argument
+    add("words", nargs="*", metavar="FILTER", help="words that must all hold; see the README")
+    add("--format", choices=("csv", "jsonl"), help="default: what FILE ends in, else csv")
+    add("--output", metavar="FILE", help="a file that is there once it is whole (default: - for standard output)")
+    add("--force", action="store_true", help="replace FILE without asking")
+    add("--mask", action="store_true", help="hide the middle of phone numbers")
+
+
 def add_simulate(parser: argparse.ArgumentParser) -> None:
     """The options of `simulate`."""
     add = parser.add_argument

@@ -39,6 +39,20 @@ def clean_lines(value: str, limit: int | None = None) -> str:
     return "\n".join(clean(line) for line in re.split(r"\r\n|\r|\n", value))
 
 
+_HARMFUL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    "|\r(?!\n)"
+)
+
+
+def clean_cell(value: str) -> str:
+    """`value` as text of a file that people open: line breaks and tabs stay, and so do letters' joiners and marks.
+
+    Other controls become what `clean` makes of them, a lone carriage return too.
+    """
+    return value if value.isascii() and value.isprintable() else _HARMFUL.sub(lambda one: _picture(one[0]), value)
+
+
 def _cut(value: str, limit: int | None) -> str:
     if limit is None or len(value) <= limit:
         return value

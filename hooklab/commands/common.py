@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -11,9 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-import msgspec
-
 from hooklab.config import Settings
+from hooklab.export.file import ExportError
+from hooklab.export.lines import json_line
 from hooklab.files import Folder, FolderError
 from hooklab.filters import FilterError
 from hooklab.monitor import FolderMonitor, MonitorError, ask_service
@@ -27,7 +26,7 @@ class CommandError(Exception):
     """A command cannot do what was asked; the text says why and what to do."""
 
 
-EXPECTED_ERRORS = (CommandError, FolderError, FilterError, MonitorError, TruthError)
+EXPECTED_ERRORS = (CommandError, FolderError, FilterError, MonitorError, TruthError, ExportError)
 """Answers, not faults: their text is the one line that goes to stderr."""
 
 
@@ -69,11 +68,7 @@ def read(settings: Settings, what: Callable[[FolderMonitor], Awaitable[_T]]) -> 
 
 def print_json(value: Any) -> None:
     """One JSON value on one line; what a terminal might obey is escaped, and means the same to who parses it."""
-    text = msgspec.json.encode(value).decode()
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
-        text = text.replace("\x7f", "\\u007f")
-    sys.stdout.buffer.write(text.encode() + b"\n")
+    sys.stdout.buffer.write(json_line(value).encode() + b"\n")
 
 
 def print_line(text: str = "") -> None:

@@ -8,27 +8,12 @@ import msgspec
 
 from hooklab.commands.common import CommandError, clock, print_json, print_line, print_table, read
 from hooklab.config import Settings
+from hooklab.export.lines import values_of
 from hooklab.filters import HELP, is_known, parse_filter
-from hooklab.store.base import MessageRow, TimelineEntry
+from hooklab.store.base import TimelineEntry
 from hooklab.text import clean
 from hooklab.times import iso
 from hooklab.wire import parse_uuid
-
-_TIMES = ("first_received_at", "last_received_at", "final_at")
-_KEYS = (
-    "message_id",
-    "state",
-    "flags",
-    "description",
-    "organization_id",
-    "msisdn",
-    "total_segments",
-    "custom_payload",
-    "first_received_at",
-    "last_received_at",
-    "final_at",
-    "arrivals",
-)
 
 
 def stats(given: argparse.Namespace, settings: Settings) -> int:
@@ -58,7 +43,7 @@ def messages(given: argparse.Namespace, settings: Settings) -> int:
     rows = read(settings, lambda monitor: monitor.messages(where, given.limit))
     if given.json:
         for row in rows:
-            print_json(_message_json(row))
+            print_json(values_of(row))
         return 0
     _hint(given.words, len(rows), given.limit)
     print_table(
@@ -98,9 +83,9 @@ def show(given: argparse.Namespace, settings: Settings) -> int:
     if found is None:
         raise CommandError(f"no message {given.message_id} is known here")
     if given.json:
-        print_json({**_message_json(found.message), "timeline": [_entry_json(one) for one in found.timeline]})
+        print_json({**values_of(found.message), "timeline": [_entry_json(one) for one in found.timeline]})
         return 0
-    for name, value in _message_json(found.message).items():
+    for name, value in values_of(found.message).items():
         shown = ", ".join(value) if isinstance(value, list) else value
         print_line(f"{name.replace('_', ' '):<18} {'-' if shown in (None, '') else shown}")
     print_line()
@@ -126,11 +111,6 @@ def show(given: argparse.Namespace, settings: Settings) -> int:
 
 def _short(micros: int) -> str:
     return (iso(micros) or "-")[:23].replace("T", " ")
-
-
-def _message_json(row: MessageRow) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in _KEYS}
-    return {**values, **{name: iso(values[name]) for name in _TIMES}}
 
 
 def _entry_json(entry: TimelineEntry) -> dict[str, Any]:
