@@ -49,6 +49,7 @@ WALK: Final = (
     ("provider", ("G",)),
     ("help", ("question_mark",)),
     ("leave", ("escape", "1", "q")),
+    ("export", ("escape", "e")),
     ("palette", ("escape", "ctrl+p")),
 )
 """Each screen, and the keys that lead to it from the one before."""

@@ -287,6 +287,8 @@ def test_home_and_proposal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert place_of(" ~/x.csv ", tmp_path) == tmp_path / "home" / "x.csv"
     assert place_of("a/../x.csv", tmp_path) == tmp_path / "x.csv"
     assert proposed("csv", "20261125-1432", tmp_path) == "hooklab-messages-20261125-1432.csv"
+    (tmp_path / "hooklab-messages-20261125-1432.csv").touch()
+    assert proposed("csv", "20261125-1432", tmp_path) == "hooklab-messages-20261125-1432-2.csv"
     assert proposed("jsonl", "20261125-1432", tmp_path / "gone") == "~/hooklab-messages-20261125-1432.jsonl"
 
 

@@ -36,10 +36,14 @@ def place_of(text: str, here: Path) -> Path:
 
 
 def proposed(form: str, stamp: str, here: Path) -> str:
-    """A name for a new file, in the current folder, or in the home folder where that cannot be written."""
-    name = f"hooklab-messages-{stamp}.{form}"
+    """A name that is free, in the current folder, or in the home folder where that cannot be written."""
     # Only the name: the path of the current folder may hold anything, and what is proposed is shown to be changed.
-    return name if os.access(here, os.W_OK | os.X_OK) else f"~/{name}"
+    folder = "" if os.access(here, os.W_OK | os.X_OK) else "~/"
+    bare = f"{folder}hooklab-messages-{stamp}"
+    names = (f"{bare}{again}.{form}" for again in ("", *(f"-{number}" for number in range(2, 100))))
+    with suppress(ExportError, OSError):
+        return next((name for name in names if not os.path.lexists(place_of(name, here))), f"{bare}.{form}")
+    return f"{bare}.{form}"
 
 
 def check_place(path: Path, *, replace: bool) -> None:

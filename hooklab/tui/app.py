@@ -16,12 +16,14 @@ from textual.screen import Screen
 
 from hooklab.metrics import Snapshot
 from hooklab.monitor import Monitor, MonitorError
+from hooklab.store.base import Condition
 from hooklab.text import clean, clean_lines
 from hooklab.times import SECOND, Clock
 from hooklab.tui.rate import Rate
 from hooklab.tui.screens.batch import BatchScreen
 from hooklab.tui.screens.batches import BatchesScreen
 from hooklab.tui.screens.copied import CopiedScreen
+from hooklab.tui.screens.export import ExportScreen, Wanted
 from hooklab.tui.screens.help import HelpScreen
 from hooklab.tui.screens.insights import InsightsScreen
 from hooklab.tui.screens.leave import LeaveScreen
@@ -261,6 +263,12 @@ class MonitorApp(App[str | None]):
         self.copy_to_clipboard(text)
         self.push_screen(CopiedScreen(what, text))
 
+    def export(self, where: Condition, words: str, total: int | None) -> None:
+        """Asks for a file for the messages that `where`, typed as `words`, lets through."""
+        masked = not self._revealed
+        wanted = Wanted(where=where, words=words, total=total, masked=masked, now=self._clock())
+        self.push_screen(ExportScreen(self._monitor, wanted))
+
     # keys
 
     def action_go(self, name: str) -> None:
@@ -320,6 +328,7 @@ class MonitorApp(App[str | None]):
                 f"Show {title}", f"filter {text}" if text else "key esc", partial(self.follow, ToMessages(text))
             )
         yield SystemCommand("Filter messages", "key /", self._filter)
+        yield SystemCommand("Export the messages shown to CSV or JSON Lines", "key e", self._export)
         yield SystemCommand("Pause or follow again", "key space", self._pause)
         yield SystemCommand("Copy the id or number", "key y", self.action_copy)
         yield SystemCommand("Reveal or mask phone numbers", "key m", self.action_reveal)
@@ -330,6 +339,10 @@ class MonitorApp(App[str | None]):
     def _filter(self) -> None:
         self.action_go("messages")
         self._messages.action_filter()
+
+    def _export(self) -> None:
+        self.action_go("messages")
+        self._messages.action_export()
 
     def _pause(self) -> None:
         screen = self._front()

@@ -22,6 +22,7 @@ KEYMAP: Final = (
     Key("space", "pause a list, follow again; in a text: one screen down", ("space",)),
     Key("m", "show phone numbers whole, or mask them again", ("m",)),
     Key("y", "copy the id or number, and show it for selecting; on the empty start the curl line", ("y",)),
+    Key("e", "export the messages that the filter lets through, to a CSV or JSON Lines file", ("e",)),
     Key("Y", "on the empty start: copy the smsWebhooks JSON", ("Y",)),
     Key("r", "a body as it came, or as indented JSON again", ("r",)),
     Key("u", "the hook URL, the curl line and the smsWebhooks JSON", ("u",)),

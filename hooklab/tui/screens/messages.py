@@ -53,6 +53,7 @@ class MessagesScreen(ListScreen[MessageRow]):
         ("enter", "open"),
         ("space", "pause"),
         ("y", "copy id"),
+        ("e", "export"),
         ("m", "numbers"),
         ("g", "newest"),
     )
@@ -60,6 +61,7 @@ class MessagesScreen(ListScreen[MessageRow]):
         # With priority it is done before the next key is handed on: what follows in one burst is text.
         Binding("slash", "filter", show=False, priority=True),
         Binding("escape", "clear_filter", show=False),
+        Binding("e", "export", show=False),
         Binding("y", "copy", show=False),
         Binding("Y", "copy_snippet", show=False),
         Binding("j,down", "scroll_empty(1)", show=False),
@@ -165,7 +167,15 @@ class MessagesScreen(ListScreen[MessageRow]):
         self._box.display = False
         self.list.focus()
 
-    # opening and copying
+    # opening, exporting and copying
+
+    def action_export(self) -> None:
+        """Asks for a file for what the filter lets through; on the empty start there is nothing."""
+        if self._empty.display:
+            return
+        rows = self.list.rows
+        counted = (len(rows) if rows.complete else None) if self.filter_words else self._view.counters.messages
+        self.monitor_app.export(self._source.where, self.filter_words, counted)
 
     def on_row_list_opened(self, event: RowList.Opened) -> None:
         """Enter on a message opens its timeline."""
