@@ -13,6 +13,12 @@ import pytest
 from pty_stage import Terminal
 from support import RunningService, body_of, hooklab, report
 
+from hooklab.commands.common import clock
+from hooklab.export.pages import pages
+from hooklab.files import Folder
+from hooklab.monitor import FolderMonitor, no_service
+from hooklab.store.base import ALL, MessageRow
+
 MESSAGES = 2500
 """Some pages, and more than a pipe holds."""
 
@@ -169,3 +175,28 @@ def test_progress_is_for_terminals(folder: Path, tmp_path: Path) -> None:
         terminal.wait_for("2,500 messages, phone numbers whole, in")
         assert b"\xe2\x94\x81" in terminal.received
     assert len(read_csv(path.read_bytes())) == MESSAGES
+
+
+async def test_each_message_once_while_reports_come(tmp_path: Path) -> None:
+    """A real service takes reports between the pages, of messages that were given already and of others."""
+    with RunningService(tmp_path / "data") as service:
+        first = [report(status="PENDING") for _ in range(300)]
+        service.post(body_of(first))
+        service.settled()
+        folder = Folder(service.data_dir)
+        monitor = FolderMonitor(folder, clock, no_service)
+        found: list[MessageRow] = []
+        moving = iter(range(0, 300, 10))
+        async for rows in pages(monitor, ALL, 40):
+            found += rows
+            again = [next(moving, None) for _ in range(3)]
+            reports = [report(first[number]["MessageId"]) for number in again if number is not None]
+            if reports:
+                service.post(body_of([*reports, report()]))
+                service.settled()
+        await monitor.close()
+    ids = [one.message_id for one in found]
+    assert len(ids) == len(set(ids))
+    assert set(ids) >= {one["MessageId"] for one in first}
+    assert {one.state for one in found[:40]} == {"PENDING"}
+    assert "DELIVERED" in {one.state for one in found[-40:]}

@@ -69,6 +69,17 @@ async def test_e_exports_the_filter_in_force(here: Path) -> None:
     assert [json.loads(one)["message_id"] for one in lines] == [message_id(n) for n in range(30, 0, -3)]
 
 
+async def test_a_click_chooses_the_other_format() -> None:
+    """On the line of the formats, and nowhere else."""
+    async with stage(size=(120, 36)) as on:
+        await on.press("e")
+        await on.pilot.click("#export-above", offset=(40, 2))
+        assert "▸ CSV" in on.text()
+        await on.pilot.click("#export-above", offset=(40, 4))
+        assert "▸ JSON Lines" in on.text()
+        assert f"{PROPOSED}.jsonl" in on.text()
+
+
 async def test_the_palette_exports(here: Path) -> None:
     """From another screen too."""
     async with stage(size=(120, 36)) as on:
@@ -239,11 +250,12 @@ async def test_there_is_nothing_to_export_on_the_empty_start() -> None:
         assert isinstance(on.app.screen, MessagesScreen)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (40, 10), (20, 4)])
+@pytest.mark.parametrize("size", [(80, 24), (40, 10), (22, 4)])
 async def test_small_terminals(here: Path, size: tuple[int, int]) -> None:
     """The name can be typed, and the end is told, however little room there is."""
     async with stage(many(2), size) as on:
         await on.press("e")
+        assert "-1204.csv" in on.text()
         await name(on, "x.csv")
         assert "x.csv" in on.text()
         await on.press("enter")

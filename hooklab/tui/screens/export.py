@@ -35,7 +35,7 @@ _SHOWN: Final = 0.25
 """Seconds between two counts on the screen."""
 _ROOMY: Final = 16
 """Below this height the dialog is as short as it can be."""
-_ASKING: Final[tuple[Hint, ...]] = (("enter", "export"), ("tab", "other format"), ("esc", "back"))
+_ASKING: Final[tuple[Hint, ...]] = (("enter", "export"), ("esc", "back"))
 _RUNNING: Final[tuple[Hint, ...]] = (("esc", "cancel, and leave nothing"),)
 _DONE: Final[tuple[Hint, ...]] = (("y", "copy the path"), ("esc", "back"))
 
@@ -69,8 +69,8 @@ def asking_lines(wanted: Wanted, form: Format, width: int) -> list[Line]:
     count = "the messages" if wanted.total is None else _messages(wanted.total)
     what = f"Export {count} that match " if wanted.words else f"Export all {count}"
     words = [Piece(cut(clean(wanted.words, 400), width - len(what) - 4), "accent")] if wanted.words else []
-    hint = "m, before this, shows them whole" if wanted.masked else "m, before this, masks them"
-    numbers = wrap(f"{wanted.numbers}, as on the screen; {hint}", width - 4)
+    does = "shows them whole" if wanted.masked else "masks them"
+    numbers = wrap(f"{wanted.numbers}, as on the screen (m there {does})", width - 4)
     formats: list[Piece] = []
     for one, means in FORMATS.items():
         chosen = one == form
@@ -80,7 +80,7 @@ def asking_lines(wanted: Wanted, form: Format, width: int) -> list[Line]:
         line(Piece(f"  {what}", "strong"), *words),
         *(line(Piece(f"  {text}", "quiet")) for text in numbers),
         EMPTY,
-        line(Piece("  format  ", "quiet"), *formats),
+        line(Piece("  format  ", "quiet"), *formats, Piece("tab", "accent")),
     ]
 
 
@@ -165,8 +165,13 @@ class ExportScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Keys are the file's name, from its end on."""
-        self._input.cursor_position = len(self._input.value)
         self._input.focus()
+        self.call_after_refresh(self._to_end)
+
+    def _to_end(self) -> None:
+        # Now it has a width to scroll in, which it does when the cursor moves.
+        self._input.action_home()
+        self._input.action_end()
 
     def on_resize(self, _event: events.Resize) -> None:
         """Another width wraps elsewhere."""
