@@ -218,7 +218,8 @@ async def test_y_copies_the_path(here: Path) -> None:
         on.app._driver.write = written.append  # type: ignore[method-assign, assignment]
         await on.press("e")
         await name(on, "my.csv")
-        await on.press("enter", "y")
+        await on.press("enter")
+        await on.press("y")
         assert isinstance(on.app.screen, CopiedScreen)
         (sent,) = [one for one in written if one.startswith("\x1b]52;c;")]
         assert base64.b64decode(sent[7:-1]).decode() == f"{here}/my.csv"

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from pathlib import Path
 
 import pytest
 from textual import events
@@ -31,8 +32,14 @@ _KEYS = (
         "j",
         "k",
     ),
-    *("G", "g", "m", "colon", "r", "h", "backspace", "pagedown", "pageup"),
+    *("e", "tab", "G", "g", "m", "colon", "r", "h", "backspace", "pagedown", "pageup"),
 )
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where exports go."""
+    monkeypatch.chdir(tmp_path)
 
 
 def full() -> FakeMonitor:
@@ -56,6 +63,8 @@ def send(on: Stage, *keys: str) -> None:
         ("ctrl+p", "escape", "ctrl+p", "escape", "escape", "escape"),
         ("y", "q", "escape", "escape"),
         ("u", "u", "u", "q", "escape"),
+        ("e", "e", "tab", "escape", "escape"),
+        ("e", "enter", "escape", "y", "enter", "escape", "escape", "escape"),
         ("4", "3", "2", "enter", "escape", "escape", "escape", "1"),
     ],
     ids=" ".join,

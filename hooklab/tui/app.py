@@ -264,7 +264,9 @@ class MonitorApp(App[str | None]):
         self.push_screen(CopiedScreen(what, text))
 
     def export(self, where: Condition, words: str, total: int | None) -> None:
-        """Asks for a file for the messages that `where`, typed as `words`, lets through."""
+        """Asks, once, for a file for the messages that `where`, typed as `words`, lets through."""
+        if any(isinstance(screen, ExportScreen) for screen in self.screen_stack):
+            return
         masked = not self._revealed
         wanted = Wanted(where=where, words=words, total=total, masked=masked, now=self._clock())
         self.push_screen(ExportScreen(self._monitor, wanted))

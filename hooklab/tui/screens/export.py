@@ -4,6 +4,7 @@ import asyncio
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
@@ -262,7 +263,7 @@ class ExportScreen(ModalScreen[None]):
             self.phase, self._path, self._count, self._trouble, self._next = "running", path, 0, "", 0.0
             self.set_focus(None)
             self._redraw()
-            self._worker = self.run_worker(self._export(path, replace=replace), exit_on_error=False)
+            self._worker = self.run_worker(partial(self._export, path, replace=replace), exit_on_error=False)
 
     def _ask_again(self, path: Path, error: ExportExistsError) -> None:
         self._there = path
@@ -274,9 +275,6 @@ class ExportScreen(ModalScreen[None]):
         wish = Wish(where=self._wanted.where, form=self.form, masked=self._wanted.masked)
         try:
             self._count = await write_file(self._monitor, wish, path, self._told, replace=replace, gently=True)
-        except asyncio.CancelledError:
-            self._say("cancelled; nothing is left of it")
-            raise
         except ExportExistsError as error:
             self._ask_again(path, error)
         except (ExportError, MonitorError) as error:
@@ -298,8 +296,9 @@ class ExportScreen(ModalScreen[None]):
     def action_back(self) -> None:
         """Cancels what runs; else goes back."""
         if self.phase == "running":
-            if self._worker is not None:
-                self._worker.cancel()
+            assert self._worker is not None
+            self._worker.cancel()
+            self._say("cancelled; nothing is left of it")
         elif self.is_current:
             self.dismiss()
 
