@@ -3,6 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
+from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette
 from textual.worker import Worker
 
@@ -13,6 +14,14 @@ class Palette(CommandPalette):
     def __init__(self) -> None:
         # Without Textual's id, which the one before may still have while it is removed.
         super().__init__()
+        self._answered = False
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Answers once: a second Enter may come before the first has closed it."""
+        if self._answered:
+            return AwaitComplete()
+        self._answered = True
+        return super().dismiss(result)
 
     def run_worker(self, *work: Any, **options: Any) -> Worker[Any]:
         """As every widget's, but one that fails ends nothing: what it gathers for may be gone already."""
