@@ -144,6 +144,8 @@ class MonitorApp(App[str | None]):
         """What is pasted or typed may hold anything, and Textual's input lines, the palette's too, show it as it is:
         it is cleaned before any of them sees it.
         """
+        if isinstance(event, events.Key) and not self.screen_stack:
+            return  # it ends: what was typed before that has nowhere to go
         if isinstance(event, events.Paste):
             event.text = clean_lines(event.text, _PASTED)
         elif isinstance(event, events.Key) and event.is_printable and clean(event.character or "") != event.character:
