@@ -71,8 +71,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, byt
 
 
 async def reopened(path: Path) -> None:
-    """Opens and closes a journal as a service does."""
+    """Opens and closes a journal as a service does; while it is open its locks are held."""
     opened = await open_journal(path)
+    assert not LOCKS.exists() or str(path.stat().st_ino) in LOCKS.read_text(encoding="ascii")
     await opened.reader.close()
     await opened.writer.close()
 

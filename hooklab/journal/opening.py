@@ -6,15 +6,18 @@ import logging
 import shutil
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hooklab.database import NotOursError, WalHeldError, checkpoint, is_bereft, is_damaged, open_writer
-from hooklab.files import fsync
+from hooklab.files import fsync, touch_private
 from hooklab.journal.base import JournalDamaged
+from hooklab.journal.pages import Row
 from hooklab.journal.read import SqliteJournalReader
 from hooklab.journal.salvage import (
     SalvageError,
@@ -51,7 +54,7 @@ async def reopen_journal(path: Path) -> Opened:
     Raises:
         DatabaseError, sqlite3.Error, OSError: as `open_journal`.
     """
-    return await _open(path, again=True)
+    return await _connect(path, again=True)
 
 
 async def open_journal(path: Path) -> Opened:
@@ -98,20 +101,36 @@ async def open_salvaged(path: Path, why: str) -> Opened:
     return await _open(path)
 
 
-async def _open(path: Path, *, again: bool = False) -> Opened:
+async def _open(path: Path) -> Opened:
+    wal = path.with_name(path.name + ".damaged-wal")
+    opened = await _connect(path, wal)
+    if not wal.exists() or opened.held:
+        return opened
+    await _close(opened)
+    # Nobody may have the journal open while it is read otherwise than by SQLite: see `open_writer`.
+    rows = await asyncio.to_thread(batches_in_wal, path, wal)
+    opened = await _connect(path)
+    try:
+        await _take(rows, opened.writer, path, wal)
+        return replace(opened, last=(await opened.reader.span())[1])
+    except BaseException:
+        await _close(opened)
+        raise
+
+
+async def _connect(path: Path, wal: Path | None = None, *, again: bool = False) -> Opened:
+    """Both connections, after the opening checkpoint; first a damaged WAL is kept as `wal`, where that is told."""
     # wal_autocheckpoint is off: SQLite swallows the errors of those, and ours must be seen.
     async with contextlib.AsyncExitStack() as stack:
         writer = await open_writer(path, JOURNAL, checkpoint_pages=0, again=again)
         stack.push_async_callback(writer.close)
-        damaged = await _keep_damaged_wal(writer, path)
+        if wal is not None and not wal.exists():  # there may be one of an opening that did not come to its end
+            await _keep_damaged_wal(writer, path, wal)
+        held = False
         try:
             await checkpoint(writer, "TRUNCATE")
         except WalHeldError:
             held = True
-        else:
-            held = False
-            if damaged is not None:
-                await _take_from(damaged, writer, path)
         reader = await SqliteJournalReader.open(path)
         stack.push_async_callback(reader.close)
         _, last = await reader.span()
@@ -119,22 +138,24 @@ async def _open(path: Path, *, again: bool = False) -> Opened:
         return Opened(writer, reader, last, held)
 
 
-async def _keep_damaged_wal(writer: aiosqlite.Connection, path: Path) -> Path | None:
-    """A copy of the WAL if it has transactions that SQLite does not see, since a frame before them is damaged.
+async def _close(opened: Opened) -> None:
+    await opened.reader.close()
+    await opened.writer.close()
+
+
+async def _keep_damaged_wal(writer: aiosqlite.Connection, path: Path, copy: Path) -> None:
+    """Keeps a copy of the WAL if it has transactions that SQLite does not see, since a frame before is damaged.
 
     SQLite reads a WAL up to the first frame whose checksum is wrong, and takes that for the end without a word.
     """
-    copy = path.with_name(path.name + ".damaged-wal")
-    if copy.exists():  # of an opening that did not come to its end
-        return copy
     # PASSIVE leaves the WAL as it is.
     [(_, recognized, _)] = await writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
     if not cut_off_frames(path, max(recognized, 0)):
-        return None
+        return
     partial = path.with_name(path.name + ".copying-wal")
     try:
+        touch_private(partial)
         await asyncio.to_thread(shutil.copyfile, path.with_name(path.name + "-wal"), partial)
-        partial.chmod(0o600)
         fsync(partial)
         partial.rename(copy)
         fsync(path.parent)
@@ -142,20 +163,17 @@ async def _keep_damaged_wal(writer: aiosqlite.Connection, path: Path) -> Path | 
         raise SalvageError(
             f"{path}-wal is damaged, and a copy of it cannot be kept: {error.strerror}; make room, then start again"
         ) from error
-    return copy
 
 
-async def _take_from(wal: Path, writer: aiosqlite.Connection, path: Path) -> None:
-    """Takes the batches that are in a damaged WAL and not in the journal."""
-    rows = await asyncio.to_thread(batches_in_wal, path, wal)
+async def _take(rows: Sequence[Row], writer: aiosqlite.Connection, path: Path, wal: Path) -> None:
+    """Takes those of `rows`, from the damaged `wal`, that are not in the journal."""
     new = 0
     await writer.execute_fetchall("BEGIN IMMEDIATE")
     for number, values in rows:
         new += await _insert(writer, [number, *values[1:]])
     await writer.execute_fetchall("COMMIT")
-    await checkpoint(writer, "TRUNCATE")
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    aside = wal.with_name(f"{path.name}-wal.aside-{stamp}-{max(row[0] for row in rows) if rows else 0}")
+    aside = wal.with_name(f"{path.name}-wal.aside-{stamp}-{rows[-1][0] if rows else 0}")
     wal.replace(aside)
     what = f"was damaged: {new} batches behind the damage were saved" if new else "ends in a write that is not whole"
     log.warning(

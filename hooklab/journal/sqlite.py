@@ -30,6 +30,7 @@ _MAX_ROWS: Final = 256
 _CHECKPOINT_BYTES: Final = 16 * 1024 * 1024
 _PROBE_SECONDS: Final = 1.0
 _EXPIRE_SECONDS: Final = 0.25
+_HELD: Final = "another program reads the journal, and keeps it from being checkpointed"
 _MENDS: Final = 3
 """How often a running journal may turn out damaged before it is left alone: each time leaves a copy behind."""
 
@@ -84,8 +85,7 @@ class SqliteJournal:
         self._damage: str | None = None
         self._mended = 0
         self._since_checkpoint = 0
-        if opened.held:
-            self._set_problem("another program reads the journal, and keeps it from being checkpointed")
+        self._set_problem(_HELD if opened.held else None)
         self._task = asyncio.create_task(self._write_until_closed(), name="journal writer")
 
     @classmethod
@@ -271,7 +271,7 @@ class SqliteJournal:
             self._set_problem(str(error))
             return
         self._damage = None
-        self._set_problem(None)
+        self._set_problem(_HELD if opened.held else None)
 
     async def _try_commit(self, write: Callable[[], Awaitable[None]], group: Sequence[_Waiting] = ()) -> str | None:
         """Runs one write for `group`; says why it did not reach the disk, or None. Never raises."""
