@@ -67,12 +67,12 @@ class Indexer:
         self._damaged = self._troubled = False
 
     async def open(self) -> None:
-        """Opens an index that is there; to be done before this process reads it (see `open_writer`)."""
+        """Opens an index that is there."""
         if _is_old(self._folder.search):
             self._damaged = True
         elif self._folder.search.exists():
             try:
-                self._writer = await SearchWriter.open(self._folder.search, again=False)
+                self._writer = await SearchWriter.open(self._folder.search)
             except (DatabaseError, sqlite3.Error, OSError) as error:
                 self._damaged = is_damaged(error)
                 log.warning("the search index cannot be opened: %s", error)
@@ -135,7 +135,7 @@ class Indexer:
         entries = await _entries(rows)
         try:
             if self._writer is None:
-                self._writer = await SearchWriter.open(self._folder.search, again=False)
+                self._writer = await SearchWriter.open(self._folder.search)
             await self._writer.add(entries, max(row[1] for row in rows), reach)
         except sqlite3.DatabaseError as error:
             self._damaged = is_damaged(error)

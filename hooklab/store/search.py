@@ -172,9 +172,10 @@ class SearchWriter:
         self.reach = reach
 
     @classmethod
-    async def open(cls, path: Path, *, again: bool) -> Self:
-        """Opens `path`, makes it if it is not there; `again` and the errors are those of `open_writer`."""
-        connection = await open_writer(path, SEARCH, checkpoint_pages=_CHECKPOINT_PAGES, again=again)
+    async def open(cls, path: Path) -> Self:
+        """Opens `path`, makes it if it is not there; the errors are those of `open_writer`."""
+        # Should the locks be lost by that, and then the WAL, a reader sees an older `reach`, which is as true.
+        connection = await open_writer(path, SEARCH, checkpoint_pages=_CHECKPOINT_PAGES)
         try:
             rows = list(await connection.execute_fetchall("SELECT mark, arrival, checkpoint, entries FROM reach"))
         except BaseException:
