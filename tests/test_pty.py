@@ -1,10 +1,13 @@
 """`hooklab run` in a real terminal that goes, stalls, changes or is left: the receiver goes on answering."""
 
+import contextlib
 import os
+import pty
 import re
 import signal
 import sys
 import time
+import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +20,7 @@ from support import TOKEN, RunningService, body_of, hooklab, json_of, pair
 from hooklab.commands.send import post
 from hooklab.files import Folder
 from hooklab.monitor import _ask
+from hooklab.tui.driver import SteadyFile
 
 
 class Screen(Terminal):
@@ -309,3 +313,29 @@ def test_run_whose_log_cannot_be_made_names_it(tmp_path: Path) -> None:
     with Terminal(hooklab_run(log.parent), 200) as shown:
         shown.wait_for(f"hooklab: the log {log} cannot be written: Is a directory")
         assert shown.ends_with() == 1
+
+
+def test_last_words_are_said_though_a_frame_is_stuck_at_that_moment() -> None:
+    """The end comes while a write still waits for the terminal: what was to be drawn goes, the modes are restored."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    os.set_blocking(slave, False)
+    os.set_blocking(master, False)
+    file = SteadyFile(slave, lambda: None)
+
+    def end_comes(_seconds: float) -> bool:
+        file.last_words()
+        return False
+
+    file._is_writable = end_comes  # type: ignore[method-assign, assignment]
+    try:
+        file.write("x" * 1_000_000)
+        file.write("\x1b[?1049l")
+        read = b""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                read += os.read(master, 65536)
+        assert read.endswith(b"\x1b[?1049l")
+    finally:
+        os.close(slave)
+        os.close(master)

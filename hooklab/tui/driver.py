@@ -67,6 +67,7 @@ class SteadyFile:
         self._recovered = recovered
         self._stalled = False
         self._patience = _PATIENCE
+        self._last = False
 
     def fileno(self) -> int:
         """The descriptor."""
@@ -82,7 +83,9 @@ class SteadyFile:
     def write(self, text: str) -> None:
         """Writes `text`, or drops it where the terminal takes nothing."""
         data = text.encode(errors="replace")
-        if self._stalled:
+        if self._stalled and self._last:
+            self._make_room()
+        elif self._stalled:
             if not self._is_writable(0):
                 return
             self._stalled = False
@@ -92,14 +95,19 @@ class SteadyFile:
         self._push(data)
 
     def last_words(self) -> None:
-        """From now on what is written matters more than what waits: the modes that exit resets."""
-        if self._stalled:
-            try:
-                termios.tcflush(self._fd, termios.TCOFLUSH)
-            except termios.error:
-                return
-            self._stalled = False
-            self._push(_AFRESH)
+        """From now on what is written matters more than what waits: the modes that exit resets.
+
+        Nothing else is done here: the writing thread may be waiting for the terminal at this very moment.
+        """
+        self._last = True
+
+    def _make_room(self) -> None:
+        try:
+            termios.tcflush(self._fd, termios.TCOFLUSH)
+        except termios.error:
+            return
+        self._stalled = False
+        self._push(_AFRESH)
 
     def _push(self, data: bytes) -> None:
         view = memoryview(data)
