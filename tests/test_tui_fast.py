@@ -84,7 +84,7 @@ async def test_keys_all_at_once_do_no_harm(keys: tuple[str, ...]) -> None:
         assert isinstance(on.app.screen, TimelineScreen)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", [*range(8), 22, 1050, 2012])
 async def test_any_keys_at_any_time_do_no_harm(seed: int) -> None:
     """Drawn keys and sizes, while reads run: the app does not fail."""
     chance = random.Random(seed)
@@ -113,3 +113,17 @@ async def test_a_held_key_piles_up_no_screens() -> None:
         assert on.app._exception is None
         await on.press("1")
         assert on.app.screen.name == "messages"
+
+
+@pytest.mark.parametrize("keys", [(), ("ctrl+p",), ("y",), ("e",), ("question_mark",), ("u",)], ids=" ".join)
+async def test_two_sizes_on_their_way_settle(keys: tuple[str, ...]) -> None:
+    """A screen that hears of two sizes at once takes the terminal's; it is not laid out for both in turn for ever."""
+    async with stage(full(), owns_service=True) as on:
+        await on.press(*keys)
+        for screen in on.app.screen_stack:
+            for size in (Size(200, 60), Size(100, 30)) * 3:
+                screen.post_message(events.Resize(size, size))
+                screen.call_later(lambda: None)  # two events in a row would be taken for one
+        async with asyncio.timeout(10):
+            await on.pilot.pause()
+        assert {screen.size for screen in on.app.screen_stack} == {on.app.size}

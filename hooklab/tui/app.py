@@ -30,6 +30,7 @@ from hooklab.tui.screens.leave import LeaveScreen
 from hooklab.tui.screens.listing import ListScreen
 from hooklab.tui.screens.live import LiveScreen
 from hooklab.tui.screens.messages import MessagesScreen
+from hooklab.tui.screens.one_size import OneSize
 from hooklab.tui.screens.palette import Palette
 from hooklab.tui.screens.problems import ProblemsScreen
 from hooklab.tui.screens.quarantine import QuarantineScreen
@@ -281,6 +282,10 @@ class MonitorApp(App[str | None]):
             self.pop_screen()
         if self.screen.name != name:
             self.switch_screen(name)
+
+    def get_default_screen(self) -> Screen[None]:
+        """The blank one below all."""
+        return OneSize(id="_default")
 
     def pop_screen(self) -> AwaitComplete:
         """To the screen below; keys typed fast may ask that of one that is gone, when only the lowest is left."""

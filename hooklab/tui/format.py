@@ -172,11 +172,6 @@ def state_piece(state: str) -> Piece:
     return Piece(f"{mark} {word}", role)
 
 
-def state_word(state: str) -> str:
-    """A state as its word alone."""
-    return _STATES[state][1] if state in _STATES else clean(state, 20)
-
-
 def needs_a_look(row: MessageRow) -> bool:
     """Whether a flag says that a person should look."""
     return not ALARMS.isdisjoint(row.flags)

@@ -24,6 +24,7 @@ from hooklab.store.base import Condition
 from hooklab.text import clean
 from hooklab.times import SECOND
 from hooklab.tui.cells import EMPTY, Line, Piece, cut, line, wrap
+from hooklab.tui.screens.one_size import OneSize
 from hooklab.tui.widgets.keys import Hint, hint_pieces
 from hooklab.tui.widgets.lines import Lines
 
@@ -117,7 +118,7 @@ def _here() -> Path:
         return Path.home()
 
 
-class ExportScreen(ModalScreen[None]):
+class ExportScreen(ModalScreen[None], OneSize[None]):
     """A few lines at the lower edge that ask, count, and say where it is; what is above stays in sight and alive.
 
     Attributes:

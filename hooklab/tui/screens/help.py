@@ -5,10 +5,10 @@ from typing import ClassVar, Final
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from hooklab.tui.cells import EMPTY, Line, Piece, fit, line, wrap
 from hooklab.tui.keymap import KEYMAP
+from hooklab.tui.screens.one_size import OneSize
 from hooklab.tui.widgets.keys import Keys
 from hooklab.tui.widgets.scroll_lines import ScrollLines
 
@@ -60,7 +60,7 @@ def _rows(rows: list[tuple[str, str, str]], width: int) -> list[Line]:
     return made
 
 
-class HelpScreen(Screen[None]):
+class HelpScreen(OneSize[None]):
     """Help, scrolled like everything else."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

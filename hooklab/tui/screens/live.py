@@ -3,16 +3,16 @@
 from typing import TYPE_CHECKING, cast
 
 from textual import events
-from textual.screen import Screen
 
 from hooklab.monitor import Monitor
+from hooklab.tui.screens.one_size import OneSize
 from hooklab.tui.view import View
 
 if TYPE_CHECKING:
     from hooklab.tui.app import MonitorApp
 
 
-class LiveScreen(Screen[None]):
+class LiveScreen(OneSize[None]):
     """Gets its rows in `load` (one at a time, the app sees to that) and draws in `show`.
 
     Attributes:

@@ -7,12 +7,13 @@ from textual.app import ComposeResult
 from textual.screen import ModalScreen
 
 from hooklab.tui.cells import Line
+from hooklab.tui.screens.one_size import OneSize
 from hooklab.tui.widgets.lines import Lines
 
 T = TypeVar("T")
 
 
-class LowerScreen(ModalScreen[T]):
+class LowerScreen(ModalScreen[T], OneSize[T]):
     """As many lines as its width needs."""
 
     def __init__(self) -> None:

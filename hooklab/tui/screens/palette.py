@@ -7,8 +7,10 @@ from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette
 from textual.worker import Worker
 
+from hooklab.tui.screens.one_size import OneSize
 
-class Palette(CommandPalette):
+
+class Palette(CommandPalette, OneSize[None]):
     """Textual's, which would end the app where it is closed while it still gathers its commands."""
 
     def __init__(self) -> None:

@@ -5,16 +5,16 @@ from typing import ClassVar, Final
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from hooklab.snippets import curl_line, sms_webhooks
+from hooklab.tui.screens.one_size import OneSize
 from hooklab.tui.widgets.empty_start import EmptyStart
 from hooklab.tui.widgets.keys import Keys
 
 _HINTS: Final = (("esc", "back"), ("y", "copy the curl line"), ("Y", "copy the JSON"), ("j k", "scroll"))
 
 
-class SetupScreen(Screen[None]):
+class SetupScreen(OneSize[None]):
     """Its own screen, since it is the one place that shows the token in clear."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
