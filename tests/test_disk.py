@@ -4,56 +4,36 @@ import asyncio
 import json
 import random
 import sqlite3
-import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
+from faults.machine import MIB, skipping, small_disk
+from faults.stage import wait_until
 from support import RunningService, body_of, conserved, pair
 
 from hooklab import database
 from hooklab.journal.base import JournalFull, JournalUnavailable, NewBatch
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 
-MIB: Final = 1 << 20
-
-
 # A real full disk ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small(tmp_path: Path) -> Iterator[Path]:
     """A disk of 8 MiB; skipped where this user may not mount one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "hooklab-test", place], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.decode(errors='replace').strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True)
+    with skipping(), small_disk(tmp_path, 8 * MIB) as disk:
+        yield disk
 
 
-def wait_until(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    """Polls until `holds` says so."""
-    ends = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < ends, f"it does not come: {what}"
-        time.sleep(0.05)
-
-
-def test_a_full_disk_is_503_and_nothing_else_until_there_is_room_again(small_disk: Path) -> None:
+def test_a_full_disk_is_503_and_nothing_else_until_there_is_room_again(small: Path) -> None:
     """Loaded until the disk is full: 503 and not ready, no 200 for what is not kept; room comes, and it goes on."""
-    filler = small_disk / "filler"
+    filler = small / "filler"
     filler.write_bytes(bytes(4 * MIB))
     chance = random.Random(503)
-    folder = small_disk / "data"
+    folder = small / "data"
     acknowledged: list[bytes] = []
     refused: list[bytes] = []
     with RunningService(folder) as service:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from faults.machine import fill, skipping, small_disk
 from msgspec.structs import replace
 from pty_stage import Terminal, until
 from support import HEEDING_MODES, TOKEN, RunningService, body_of, hooklab, pair
@@ -772,24 +773,13 @@ def test_how_hard_a_token_is_to_guess() -> None:
 @pytest.mark.system
 def test_a_full_disk(tmp_path: Path) -> None:
     """On a small disk that was filled: memory, no room, and a service that answers 503 because of it."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "hooklab-test", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.decode(errors='replace').strip()}")
-    try:
-        with RunningService(disk / "data") as service:
-            free = os.statvfs(disk)
-            (disk / "filler").write_bytes(bytes(free.f_bavail * free.f_frsize - (200 << 10)))
-            assert service.post(body_of(pair()))[0] == 503
-            found = findings_of(service.data_dir)
-            assert found["disk"].level == "warning"
-            assert (found["room"].level, "answered 503" in found["room"].found) == ("problem", True)
-            assert (found["service"].level, "nearly full" in found["service"].found) == ("problem", True)
-            (disk / "filler").unlink()
-            until(lambda: service.admin("/ready")[0] == 200, "ready again")
-            assert findings_of(service.data_dir)["room"].level == "ok"
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)
+    with skipping(), small_disk(tmp_path, 8 << 20) as disk, RunningService(disk / "data") as service:
+        fill(disk / "filler", leave=200 << 10)
+        assert service.post(body_of(pair()))[0] == 503
+        found = findings_of(service.data_dir)
+        assert found["disk"].level == "warning"
+        assert (found["room"].level, "answered 503" in found["room"].found) == ("problem", True)
+        assert (found["service"].level, "nearly full" in found["service"].found) == ("problem", True)
+        (disk / "filler").unlink()
+        until(lambda: service.admin("/ready")[0] == 200, "ready again")
+        assert findings_of(service.data_dir)["room"].level == "ok"

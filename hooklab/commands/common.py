@@ -66,6 +66,12 @@ def read(settings: Settings, what: Callable[[FolderMonitor], Awaitable[_T]]) -> 
     return asyncio.run(reading())
 
 
+def confirmed(question: str) -> bool:
+    """Asks who sits at the terminal; only a yes is one."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # stdout may be what is being written
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
 def print_json(value: Any) -> None:
     """One JSON value on one line; what a terminal might obey is escaped, and means the same to who parses it."""
     sys.stdout.buffer.write(json_line(value).encode() + b"\n")

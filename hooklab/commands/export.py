@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hooklab.commands.common import CommandError, clock, print_line, read
+from hooklab.commands.common import CommandError, clock, confirmed, print_line, read
 from hooklab.config import Settings
 from hooklab.export.file import ExportExistsError, check_place, place_of
 from hooklab.export.job import Told, Wish, write_file, write_messages
@@ -57,8 +57,7 @@ def _to_file(given: argparse.Namespace, wish: Wish, settings: Settings) -> None:
     except ExportExistsError as error:
         if not sys.stdin.isatty():
             raise CommandError(f"{error}; --force replaces it") from error
-        print(f"{clean(str(error))}. Replace it? [y/N] ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        if not confirmed(f"{clean(str(error))}. Replace it?"):
             raise CommandError("nothing was written") from error
         replace = True
 

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 
-from hooklab.commands.common import CommandError, print_line
+from hooklab.commands.common import CommandError, confirmed, print_line
 from hooklab.config import Settings
 from hooklab.files import Folder
 from hooklab.rebuild import RebuildError
@@ -15,14 +15,9 @@ def rebuild(given: argparse.Namespace, settings: Settings) -> int:
     """Projects the journal again; the old store stays until the new one is whole."""
     folder = Folder(settings.data_dir)
     folder.require()
-    if sys.stdin.isatty() and not given.yes:
-        print(
-            f"Replace the store in {folder.path} by one projected from the journal? [y/N] ",
-            end="",
-            flush=True,
-        )
-        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-            raise CommandError("nothing was changed")
+    question = f"Replace the store in {folder.path} by one projected from the journal?"
+    if sys.stdin.isatty() and not given.yes and not confirmed(question):
+        raise CommandError("nothing was changed")
 
     shown = sys.stderr.isatty()
 

@@ -4,7 +4,7 @@ import argparse
 import sqlite3
 import sys
 
-from hooklab.commands.common import CommandError, print_line
+from hooklab.commands.common import CommandError, confirmed, print_line
 from hooklab.config import Settings
 from hooklab.database import DatabaseError
 from hooklab.files import Folder, FolderLock
@@ -16,14 +16,9 @@ def save(given: argparse.Namespace, settings: Settings) -> int:
     """Puts a new journal with all that can be read in the place of a damaged one, which is put aside."""
     folder = Folder(settings.data_dir)
     folder.require()
-    if sys.stdin.isatty() and not given.yes:
-        print(
-            f"Copy what can be read of {folder.journal} into a new journal, and put this one aside? [y/N] ",
-            end="",
-            flush=True,
-        )
-        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-            raise CommandError("nothing was changed")
+    question = f"Copy what can be read of {folder.journal} into a new journal, and put this one aside?"
+    if sys.stdin.isatty() and not given.yes and not confirmed(question):
+        raise CommandError("nothing was changed")
     with FolderLock(folder):
         try:
             finish_salvage(folder.journal)

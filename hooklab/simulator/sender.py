@@ -327,8 +327,3 @@ def _why(error: Exception) -> str:
         return f"nothing within {ANSWER_SECONDS:g} s"
     text = error.strerror if isinstance(error, OSError) else None
     return text or type(error).__name__
-
-
-def left_over(figures: Figures) -> int:
-    """Sendings that were not acknowledged."""
-    return figures.sendings - figures.acknowledged

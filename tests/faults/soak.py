@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bench.subjects import DrainedTerminal, memory
+from bench.subjects import DrainedTerminal
 from msgspec import Struct, field
 
-from faults.stage import Figures, Stage, wait_until
+from faults.stage import Figures, Stage, resident_mib, wait_until
 
 MINUTES: Final = 20.0
 _SAMPLE_SECONDS: Final = 1.0
@@ -103,8 +103,8 @@ def _sampling(samples: Samples, stage: Stage, screen: int) -> Iterator[None]:
     def sample() -> None:
         while not over.wait(_SAMPLE_SECONDS):
             samples.at.append(time.monotonic())
-            samples.service_mib.append(memory(stage.service.process.pid, "VmRSS") / 1024)
-            samples.screen_mib.append(memory(screen, "VmRSS") / 1024)
+            samples.service_mib.append(resident_mib(stage.service.process.pid))
+            samples.screen_mib.append(resident_mib(screen))
             for wal in stage.folder.glob("*-wal"):
                 samples.wal_mib = max(samples.wal_mib, wal.stat().st_size / 2**20)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from bench.subjects import memory
 from support import RunningService
 
 Figures = dict[str, Any]
@@ -120,18 +121,12 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> f
 
 def resident_mib(pid: int) -> float:
     """Resident memory of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    return memory(pid, "VmRSS") / 1024
 
 
 def peak_mib(pid: int) -> float:
     """The most that a process was ever resident with."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    return memory(pid, "VmHWM") / 1024
 
 
 def quantile(values: list[float], share: float) -> float:
