@@ -57,20 +57,31 @@ class Monitor(Protocol):
     async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
         """One bounded step of a search through the messages, newest activity first."""
 
+    async def newer(self, where: Condition, limit: int, after: int) -> Found:
+        """One bounded step of a search upwards from the cursor `after`; what it found, newest activity first."""
+
     async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
         """The messages with activity after the cursor `after`, newest first, whether `where` holds or not."""
 
     async def message(self, message_id: str) -> MessageDetail | None:
         """One message with its timeline; None if it is not known or not a UUID."""
 
-    async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
-        """Batches, newest first."""
+    async def batches(self, limit: int, before: int | None = None, after: int | None = None) -> list[BatchRow]:
+        """Batches, newest first; with `after` those next above it."""
+
+    async def batch_at(self, when: int) -> int:
+        """The number of the last batch received at or before `when` (microseconds UTC), 0 for none.
+
+        Where a clock was set back there may be several such places in the order of arrival; it is one of them.
+        """
 
     async def batch(self, sequence: int) -> BatchDetail | None:
         """One batch whole; None if it is not known (or not yet projected)."""
 
-    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
-        """What could not be understood, newest first."""
+    async def quarantine(
+        self, limit: int, before: int | None = None, after: int | None = None
+    ) -> list[QuarantineRow]:
+        """What could not be understood, newest first; with `after` what is next above it."""
 
     async def quarantined(self, row_id: int) -> QuarantineDetail | None:
         """One thing in quarantine with its bytes; None if it is not (or no longer) there."""
@@ -138,6 +149,11 @@ class FolderMonitor:
         await self._have_index_checked()
         return found
 
+    async def newer(self, where: Condition, limit: int, after: int) -> Found:
+        """See `Monitor.newer`."""
+        async with self._reading() as (store, _):
+            return await store.newer(where, limit, after)
+
     async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
         """See `Monitor.changed`."""
         async with self._reading() as (store, _):
@@ -151,10 +167,15 @@ class FolderMonitor:
         async with self._reading() as (store, _):
             return await store.message(key)
 
-    async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
+    async def batches(self, limit: int, before: int | None = None, after: int | None = None) -> list[BatchRow]:
         """See `Monitor.batches`."""
         async with self._reading() as (store, _):
-            return await store.batches(limit, before)
+            return await store.batches(limit, before, after)
+
+    async def batch_at(self, when: int) -> int:
+        """See `Monitor.batch_at`."""
+        async with self._reading() as (store, _):
+            return await store.batch_at(when)
 
     async def kept(self, sequence: int) -> JournalBatch | None:
         """One batch as the journal keeps it, projected or not."""
@@ -187,10 +208,12 @@ class FolderMonitor:
             ),
         )
 
-    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
+    async def quarantine(
+        self, limit: int, before: int | None = None, after: int | None = None
+    ) -> list[QuarantineRow]:
         """See `Monitor.quarantine`."""
         async with self._reading() as (store, _):
-            return await store.quarantine(limit, before)
+            return await store.quarantine(limit, before, after)
 
     async def quarantined(self, row_id: int) -> QuarantineDetail | None:
         """See `Monitor.quarantined`."""

@@ -65,8 +65,10 @@ class Windowed(FolderMonitor):
     async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
         return await super().search(where, limit, before or self.messages_before)
 
-    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
-        return await super().quarantine(limit, before or self.quarantine_before)
+    async def quarantine(
+        self, limit: int, before: int | None = None, after: int | None = None
+    ) -> list[QuarantineRow]:
+        return await super().quarantine(limit, before or self.quarantine_before, after)
 
 
 class Walk:
@@ -108,10 +110,10 @@ class Walk:
             sight = rows.rows.items[rows._top : rows._top + rows.room]
             names = {what_is(row) for row in sight}
             self.look(f"one of the rows {names}")
-            if rows.selected >= len(rows.rows) - 1 and not rows.wants_more:
+            if rows.selected >= len(rows.rows) - 1 and not rows.wants_older:
                 return len(rows.rows)
             rows.action_page(1)
-            if rows.wants_more:
+            if rows.wants_older:
                 await self.settle()
 
     async def open(self, target: Target) -> DetailScreen[Any]:

@@ -27,7 +27,7 @@ from hooklab.judging import Reading, judge_element
 from hooklab.monitor import FolderMonitor, no_service
 from hooklab.projector import Projector
 from hooklab.store import find
-from hooklab.store.base import MessageRow
+from hooklab.store.base import Condition, MessageRow
 from hooklab.store.fold import Quarantined
 from hooklab.store.opening import open_store
 from hooklab.store.read import SqliteStoreReader, id_begins, word_begins
@@ -124,6 +124,7 @@ class Stage:
 
     idle = True
     reached = 1
+    steps_up = 0
 
     def check(self) -> None:
         self.checked += 1
@@ -170,9 +171,23 @@ class Stage:
             assert step.reached is None or before is None or step.reached < before
             before, steps = step.reached, steps + 1
         assert rows == expected
+        assert await self.upwards(where, limit) == expected
         assert await self.quick.messages(where, 1_000) == expected
         assert await self.quick.messages(where, 3) == expected[:3]
         return rows, steps
+
+    async def upwards(self, where: Condition, limit: int) -> list[MessageRow]:
+        """What is found in steps from below."""
+        rows: list[MessageRow] = []
+        after: int | None = 0
+        self.steps_up = 0
+        while after is not None:
+            step = await self.quick.newer(where, limit, after)
+            rows = [*step.rows, *rows]
+            assert step.reached is None or step.reached > after
+            after = step.reached
+            self.steps_up += 1
+        return rows
 
 
 @pytest.fixture
@@ -293,6 +308,7 @@ async def test_what_lies_deep_takes_few_steps(stage: Stage, words: tuple[str, ..
     rows, steps = await stage.found(*words)
     assert len(rows) == count
     assert steps <= 3
+    assert stage.steps_up <= 4 or words[0].startswith("since:")  # whose place is at the newer end
     # Without an index, the same takes many steps.
     await stage.indexer.close()
     stage.folder.search.unlink()

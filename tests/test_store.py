@@ -19,7 +19,7 @@ from hooklab.metrics import Counters
 from hooklab.projector import Projector
 from hooklab.rules import WHOLE_BODY, pack
 from hooklab.store import find
-from hooklab.store.base import ALL, MessageDetail, Store, StoreError, StoreReader
+from hooklab.store.base import ALL, MessageDetail, MessageRow, Store, StoreError, StoreReader
 from hooklab.store.fold import JudgedBatch
 from hooklab.store.opening import open_store
 from hooklab.store.read import SqliteStoreReader, word_begins
@@ -36,12 +36,14 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self.batches: list[JournalBatch] = []
+        self.now: int | None = None
 
     def add(self, body: bytes, label: str | None = None, *, malformed: bool = False) -> None:
         new = batch(body, label=label, malformed=malformed)
         at = len(self.batches) + 1
+        received_at = self.now or NOON + at * SECOND
         self.batches.append(
-            JournalBatch(at, NOON + at * SECOND, 1, new.peer, label, new.headers, body, new.digest, malformed)
+            JournalBatch(at, received_at, 1, new.peer, label, new.headers, body, new.digest, malformed)
         )
 
     async def append(self, batch: Any) -> None:
@@ -309,6 +311,60 @@ class StoreContract:
             step = await bench.reader.search(parse_filter([word], NOON), 5)
             assert [row.message_id for row in step.rows] == [first["MessageId"]]
             assert step.reached is None
+
+    @pytest.mark.parametrize("words", [[], ["desc:rare"], ["is:label_mismatch"]])
+    async def test_a_search_goes_upwards_too(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch, words: list[str]
+    ) -> None:
+        """Steps up from the oldest find what steps down from the newest do, each once."""
+        monkeypatch.setattr(find, "_SLICE", 3)
+        for at in range(11):
+            rare = at % 4 == 1
+            await bench.take(
+                [report(ReportDescription="rare" if rare else "usual")], label="pending" if rare else None
+            )
+        where, after = parse_filter(words, NOON), 0
+        found: list[MessageRow] = []
+        while True:
+            step = await bench.reader.newer(where, 2, after)
+            found = [*step.rows, *found]
+            assert step.newest == pack(11, 0)
+            if step.reached is None:
+                break
+            assert step.reached > after
+            after = step.reached
+        assert found == await bench.reader.messages(where, 100)
+        assert len(found) == (3 if words else 11)
+
+    async def test_batches_page_both_ways(self, bench: Bench) -> None:
+        """Those next above a number are given newest first, as all are."""
+        await bench.take(*([report()] for _ in range(6)))
+        assert [row.batch for row in await bench.reader.batches(2, after=2)] == [4, 3]
+        assert [row.batch for row in await bench.reader.batches(9, after=4)] == [6, 5]
+        assert [row.batch for row in await bench.reader.batches(2, before=4)] == [3, 2]
+        await bench.take(*([{"MessageId": word}] for word in ("a", "b", "c")))
+        assert [row.batch for row in await bench.reader.quarantine(2, after=pack(6, 0))] == [8, 7]
+
+    async def test_a_moment_has_its_place(self, bench: Bench) -> None:
+        """The last batch at or before a moment is found, whichever numbers are missing."""
+        assert await bench.reader.batch_at(NOON) == 0
+        times = [NOON + number * MINUTE for number in range(40)]
+        for at in times:
+            bench.journal.now = at
+            await bench.take([report()])
+        places = [await bench.reader.batch_at(at + shift) for at in times for shift in (-1, 0, 1)]
+        assert places == [number + (shift >= 0) for number in range(40) for shift in (-1, 0, 1)]
+
+    async def test_a_moment_has_a_place_where_the_clock_was_set_back(self, bench: Bench) -> None:
+        """Of the several places that a moment has then, one is given: before it or at it, and after it."""
+        minutes = [0, 1, 2, 3, 4, 5, 2, 3, 4, 5, 6]
+        for at in minutes:
+            bench.journal.now = NOON + at * MINUTE
+            await bench.take([report()])
+        for wanted in range(7):
+            place = await bench.reader.batch_at(NOON + wanted * MINUTE)
+            assert minutes[place - 1] <= wanted
+            assert place == len(minutes) or minutes[place] > wanted
 
     async def test_what_changed_since_a_cursor(self, bench: Bench) -> None:
         """Every message with later activity is given, newest first, with whether the filter lets it through now."""

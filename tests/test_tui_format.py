@@ -191,7 +191,7 @@ def test_bars_take_their_room(values: list[int], width: int, height: int) -> Non
 
 def rows_of(*cursors: int, reached: int | None = None) -> Rows[MessageRow]:
     rows = Rows(SOURCE.cursor, SOURCE.key)
-    rows.take_newest(step(*cursors, reached=reached), following=False)
+    rows.take_newest(step(*cursors, reached=reached))
     return rows
 
 
@@ -206,9 +206,37 @@ def cursors(rows: Rows[MessageRow]) -> list[int]:
 def test_rows_are_bounded() -> None:
     """However much is loaded, no more than so many rows are held; what was cut off can be loaded again."""
     rows = rows_of(*range(MOST + 500, 0, -1))
-    assert len(rows) == MOST
+    assert rows.cut(0, MOST) == 0
+    assert (len(rows), rows.items[0].cursor, rows.newest) == (MOST, MOST + 500, True)
     assert not rows.complete
     assert rows.reached == rows.items[-1].cursor
+    rows = rows_of(*range(MOST + 500, 0, -1))
+    assert rows.cut(MOST, MOST) == 500
+    assert (rows.above, rows.items[0].cursor, rows.newest) == (MOST, MOST, False)
+    assert rows.complete
+
+
+def test_a_window_grows_at_both_ends() -> None:
+    """Amid all rows older ones are appended and newer ones put on top, each once, until there are none."""
+    rows = rows_of(20, 19, reached=19)
+    rows.begin_at(10, 20)
+    rows.take_older(step(10, 9, reached=9), 11)
+    rows.take_newer(step(12, 11, reached=12), 10)
+    assert (cursors(rows), rows.above, rows.reached) == ([12, 11, 10, 9], 12, 9)
+    assert [rows.find_cursor(cursor) for cursor in (99, 12, 10, 9, 1)] == [0, 0, 2, 3, 3]
+    rows.take_newer(step(99), 7)  # read for another window
+    moved = replace(row(9), cursor=13)
+    rows.take_newer(Step([moved], None, 20), 12)
+    assert (cursors(rows), rows.newest) == ([13, 12, 11, 10], True)
+
+
+def test_changes_beyond_a_window_take_rows_from_it_alone() -> None:
+    """Amid all rows, what is new is left out, and what moved up beyond the window is no longer in it."""
+    rows = rows_of(20, reached=20)
+    rows.begin_at(10, 20)
+    rows.take_older(step(10, 9, 8, reached=8), 11)
+    rows.take_changes(Changes([(row(22), True), (replace(row(9), cursor=21), True)], whole=True))
+    assert (cursors(rows), rows.top, rows.above) == ([10, 8], 22, 10)
 
 
 async def test_big_texts_are_not_held() -> None:
@@ -236,7 +264,7 @@ def test_changes_go_to_their_places() -> None:
     rows = rows_of(9, 8, 7, reached=7)
     moved = replace(row(8), cursor=12)
     gone = replace(row(9), cursor=11)
-    rows.take_changes(Changes([(row(13), True), (moved, True), (gone, False)], whole=True), following=False)
+    rows.take_changes(Changes([(row(13), True), (moved, True), (gone, False)], whole=True))
     assert [(one.cursor, one.message_id) for one in rows.items] == [
         (13, message_id(13)),
         (12, message_id(8)),
@@ -249,10 +277,10 @@ def test_the_newest_join_what_is_held_or_take_its_place() -> None:
     """A newest page that reaches down to what is held is put on top of it; one that does not replaces it."""
     rows = rows_of(5, 4, 3, reached=3)
     assert rows.joins(step(8, 7, 5, reached=5))
-    rows.take_newest(step(8, 7, 5, reached=5), following=False)
+    rows.take_newest(step(8, 7, 5, reached=5))
     assert (cursors(rows), rows.reached) == ([8, 7, 5, 4, 3], 3)
     assert not rows.joins(step(20, 19, reached=19))
-    rows.take_newest(step(20, 19, reached=19), following=False)
+    rows.take_newest(step(20, 19, reached=19))
     assert (cursors(rows), rows.reached) == ([20, 19], 19)
 
 

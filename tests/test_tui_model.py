@@ -13,6 +13,7 @@ from hooklab.store.base import Changed, Condition, Found, MessageRow
 from hooklab.tui import rows as held
 from hooklab.tui.screens import listing
 from hooklab.tui.screens.listing import ListScreen
+from hooklab.tui.sources import Messages
 
 _FILTERS = ("", "state:pending", "is:stuck", "state:not_delivered", "desc:rare", "state:pending desc:rare")
 _SLICE = 12
@@ -40,20 +41,20 @@ class Busy(FakeMonitor):
         self.busy = True
         self.act: Callable[[], None] = lambda: None
         self.lets_through = lets_through
-        self._last = 0
+        self.last = 0
         for _ in range(60):
             self.arrive()
 
     def arrive(self, *, old: bool = False) -> None:
         """A new message, or news of one that was there."""
-        self._last += 1
+        self.last += 1
         state = self.chance.choice(("PENDING", "DELIVERED", "NOT_DELIVERED"))
         if old:
             one = self.chance.choice(self.rows)
-            self.add(replace(one, state=state, flags=[], cursor=self._last))
+            self.add(replace(one, state=state, flags=[], cursor=self.last))
         else:
             said = "rare" if self.chance.random() < 0.1 else "usual"
-            self.add(row(self._last, state=state, description=said))
+            self.add(row(self.last, state=state, description=said))
 
     def age(self) -> None:
         """Pending messages become stuck by time alone."""
@@ -94,6 +95,22 @@ class Busy(FakeMonitor):
         self.happen()
         return found
 
+    async def newer(self, where: Condition, limit: int, after: int) -> Found:
+        self.happen()
+        above = sorted(one.cursor for one in self.rows if one.cursor > after)
+        found = await super().newer(where, limit, after)
+        if not where.narrow and len(above) > _SLICE:
+            ceiling = above[_SLICE - 1]
+            rows = [one for one in found.rows if one.cursor <= ceiling]
+            found = Found(rows=rows, reached=rows[0].cursor if len(rows) == limit else ceiling, newest=found.newest)
+        self.happen()
+        return found
+
+    async def batch_at(self, when: int) -> int:
+        """A batch has four messages here."""
+        self.happen()
+        return when >> 2
+
     async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
         self.happen()
         found = await super().changed(where, after, limit)
@@ -117,6 +134,10 @@ class Play:
             self.screen.filter_by(self.chance.choice(_FILTERS))  # type: ignore[attr-defined]
         elif drawn < 0.35:
             self.screen.action_pause()
+        elif drawn < 0.45:
+            self.screen.go_back(self.chance.randrange(self.monitor.last + 20))
+        elif drawn < 0.5:
+            self.screen.list.action_newest()
         else:
             by = self.chance.choice((1, -1, 6, -6, 40, -1_000_000, 1_000_000))
             self.screen.list.action_move(by)
@@ -138,14 +159,13 @@ class Play:
         assert cursors == sorted(cursors, reverse=True)
         assert len({one.message_id for one in rows.items}) == len(rows)
         assert self.screen.list.selected < max(len(rows), 1)
-        if self.screen.paused is not None or rows.behind:
-            assert not (rows.behind and self.screen.list.following and self.screen.paused is None)
+        if self.screen.paused is not None:
             return
+        assert rows.newest or not self.screen.list.following
         where = self.screen.source.where  # type: ignore[attr-defined]
         all_rows = sorted(self.monitor.rows, key=lambda one: -one.cursor)
-        want = [one for one in all_rows if lets_through(where, one) and one.cursor >= (rows.reached or 0)]
-        if rows.full:
-            want = want[: len(rows)]
+        low, high = rows.reached or 0, rows.above or self.monitor.last
+        want = [one for one in all_rows if lets_through(where, one) and low <= one.cursor <= high]
         assert [(one.cursor, one.state) for one in rows.items] == [(one.cursor, one.state) for one in want]
         if self.screen.list.following:
             assert self.screen.list.selected == 0
@@ -160,10 +180,11 @@ async def test_no_row_is_lost_doubled_or_stale(monkeypatch: pytest.MonkeyPatch, 
         (listing, "PAGE", 5),
         (listing, "CATCH_UP", 60),
         (listing, "_BREATH", 0),
-        (held, "MOST", 200),
+        (held, "MOST", 90),
         (held, "FOLLOWING_MOST", 25),
     ):
         monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(Messages, "edge", lambda _, batch: batch << 2 | 3)
     chance = random.Random(seed)
     monitor = Busy(chance)
     monitor.busy = False

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hooklab.insights import Insights, Measured, insights
 from hooklab.metrics import Counters, ServiceStatus, Snapshot
 from hooklab.monitor import MonitorError
-from hooklab.rules import WHOLE_BODY, pack
+from hooklab.rules import INDEX_BITS, WHOLE_BODY, pack
 from hooklab.store.base import (
     ALL,
     BatchDetail,
@@ -198,6 +198,17 @@ class FakeMonitor:
             newest=max((one.cursor for one in self.rows), default=0),
         )
 
+    async def newer(self, where: Condition, limit: int, after: int) -> Found:
+        """As `search`."""
+        await self._read("newer")
+        above = sorted((one for one in self.rows if one.cursor > after), key=lambda one: one.cursor)
+        rows = [one for one in above if self._lets_through(where, one)][:limit][::-1]
+        return Found(
+            rows=rows,
+            reached=rows[0].cursor if len(rows) == limit else None,
+            newest=max((one.cursor for one in self.rows), default=0),
+        )
+
     async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
         await self._read("changed")
         newer = sorted((one for one in self.rows if one.cursor > after), key=lambda one: -one.cursor)
@@ -210,18 +221,29 @@ class FakeMonitor:
         await self._read("message")
         return self.details.get(message_id)
 
-    async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
+    async def batches(self, limit: int, before: int | None = None, after: int | None = None) -> list[BatchRow]:
         await self._read("batches")
         found = sorted((one.row for one in self.held_batches.values()), key=lambda one: -one.batch)
+        if after is not None:
+            return [one for one in found if one.batch > after][-limit:]
         return [one for one in found if before is None or one.batch < before][:limit]
+
+    async def batch_at(self, when: int) -> int:
+        """By the messages: each tells the batch of its last arrival in its cursor."""
+        await self._read("batch_at")
+        return max((one.cursor >> INDEX_BITS for one in self.rows if one.last_received_at <= when), default=0)
 
     async def batch(self, sequence: int) -> BatchDetail | None:
         await self._read("batch")
         return self.held_batches.get(sequence)
 
-    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
+    async def quarantine(
+        self, limit: int, before: int | None = None, after: int | None = None
+    ) -> list[QuarantineRow]:
         await self._read("quarantine")
         found = sorted((one.row for one in self.held_quarantine.values()), key=lambda one: -one.id)
+        if after is not None:
+            return [one for one in found if one.id > after][-limit:]
         return [one for one in found if before is None or one.id < before][:limit]
 
     async def quarantined(self, row_id: int) -> QuarantineDetail | None:

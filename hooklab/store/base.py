@@ -171,7 +171,8 @@ class Found(Struct, frozen=True, kw_only=True):
 
     rows: list[MessageRow]
     reached: int | None
-    """The cursor down to which was looked: give it as `before` of the next step. None: there is nothing older."""
+    """The cursor down to which was looked: give it as `before` of the next step. None: there is nothing older.
+    Of a step upwards the cursor up to which was looked, for its `after`; None: there is nothing newer."""
     newest: int
     """The cursor of the newest activity of all before the step was taken; 0 for none."""
 
@@ -195,14 +196,20 @@ class StoreReader(Protocol):
     async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
         """Like `messages`, but looks at a bounded number of them, and says how far it came."""
 
+    async def newer(self, where: Condition, limit: int, after: int) -> Found:
+        """Like `search`, but upwards from the cursor `after`; what was found, newest activity first."""
+
     async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
         """The messages with activity after the cursor `after`, newest first, whether `where` holds or not."""
 
     async def message(self, message_id: bytes) -> MessageDetail | None:
         """One message with its timeline, None if it is not known."""
 
-    async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
-        """Batches, newest first."""
+    async def batches(self, limit: int, before: int | None = None, after: int | None = None) -> list[BatchRow]:
+        """Batches, newest first; with `after` those next above it."""
+
+    async def batch_at(self, when: int) -> int:
+        """The number of the last batch received at or before `when`, 0 for none; see `places.batch_at`."""
 
     async def batch(self, sequence: int) -> BatchRow | None:
         """One batch, None where it is not known (or not yet projected)."""
@@ -210,8 +217,10 @@ class StoreReader(Protocol):
     async def fates(self, sequence: int, reports: Sequence[tuple[int, Report]]) -> list[ElementFate]:
         """What the understood elements (index, report) of one batch became; those not in the store are left out."""
 
-    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
-        """What is in quarantine, newest first; `before` is an id."""
+    async def quarantine(
+        self, limit: int, before: int | None = None, after: int | None = None
+    ) -> list[QuarantineRow]:
+        """What is in quarantine, newest first; `before` and `after` are ids."""
 
     async def quarantined(self, row_id: int) -> QuarantineDetail | None:
         """One thing in quarantine with its bytes."""

@@ -24,6 +24,7 @@ _CANDIDATES: Final = 10_000
 """Of the index, asked of the store in one step at most."""
 _PAGE: Final = 500
 _SAMPLE: Final = 1_000
+_BY_ACTIVITY: Final = "INDEXED BY messages_by_activity"
 _MANY: Final = 20
 """Of a sample, from which on a word is not looked up: to collect all that begin with it would take longer."""
 
@@ -72,7 +73,9 @@ class Finder(Struct, frozen=True):
         newest = await self.newest()
         before = newest + 1 if before is None else before
         if self.where.narrow:
-            rows = await self.matching(limit, "messages", " AND +last_arrival < :b", {"b": before}, "+last_arrival")
+            rows = await self.matching(
+                limit, "messages", " AND +last_arrival < :b", {"b": before}, "+last_arrival DESC"
+            )
             return Step(rows, _last(rows, limit), newest)
         if self.view is not None:
             step = await self._indexed(self.view, limit, before, newest)
@@ -80,14 +83,38 @@ class Finder(Struct, frozen=True):
                 return step
         return await self._slice(limit, before, newest)
 
+    async def up(self, limit: int, after: int) -> Step:
+        """One step upwards from `after`; its rows newest first, and `reached` is how far up it came."""
+        newest = await self.newest()
+        if self.where.narrow:
+            found = await self.matching(limit, "messages", " AND +last_arrival > :a", {"a": after}, "+last_arrival")
+            return _upwards(found, limit, None, newest)
+        if self.view is not None:
+            step = await self._indexed_up(self.view, limit, after, newest)
+            if step is not None:
+                return step
+        ceiling = await self.fetch(
+            "SELECT last_arrival FROM messages WHERE last_arrival > :a ORDER BY last_arrival LIMIT 1 OFFSET :n",
+            {"a": after, "n": _SLICE - 1},
+        )
+        highest = ceiling[0][0] if ceiling else None
+        found = await self.matching(
+            limit,
+            f"messages {_BY_ACTIVITY}",
+            " AND last_arrival > :a" + ("" if highest is None else " AND last_arrival <= :highest"),
+            {"a": after, "highest": highest},
+            "last_arrival",
+        )
+        return _upwards(found, limit, highest, newest)
+
     async def matching(
-        self, limit: int, table: str, bounds: str, values: Mapping[str, Any], order: str = "last_arrival"
+        self, limit: int, table: str, bounds: str, values: Mapping[str, Any], order: str = "last_arrival DESC"
     ) -> list[Row]:
         """The exact condition, asked of what lies within `bounds`."""
         # A + before the column keeps SQLite from walking the index of all activity instead of a narrow one.
         return await self.fetch(
             f"SELECT last_arrival, {self.columns} FROM {table} WHERE ({self.where.sql}){bounds}"
-            f" ORDER BY {order} DESC LIMIT :limit",
+            f" ORDER BY {order} LIMIT :limit",
             {**self.where.values, **values, "limit": limit, "stuck_before": self.stuck_before},
         )
 
@@ -101,7 +128,7 @@ class Finder(Struct, frozen=True):
             lowest = max(lowest or 0, self.view.reach.arrival + 1)
         rows = await self.matching(
             limit,
-            "messages INDEXED BY messages_by_activity",
+            f"messages {_BY_ACTIVITY}",
             " AND last_arrival < :b" + ("" if lowest is None else " AND last_arrival >= :lowest"),
             {"b": before, "lowest": lowest},
         )
@@ -133,21 +160,43 @@ class Finder(Struct, frozen=True):
         asked = await self._asked()
         if not asked:
             return None
-        found = await view.candidates(" AND ".join(f"({one})" for one in asked), before, _CANDIDATES)
-        rows: list[Row] = []
-        for at in range(0, len(found), _PAGE):
-            rows += await self.matching(
-                limit - len(rows),
-                "messages INDEXED BY messages_by_activity",
-                " AND last_arrival IN (SELECT value FROM json_each(:found))",
-                {"found": json.dumps(found[at : at + _PAGE])},
-            )
-            if len(rows) >= limit:
-                break
+        found = await view.candidates(" AND ".join(f"({one})" for one in asked), _CANDIDATES, before=before)
+        rows = await self._of(found, limit, "last_arrival DESC")
         last = _last(rows, limit)
         if last is None and len(found) == _CANDIDATES:
             last = found[-1]
         return Step(rows, last, newest)
+
+    async def _indexed_up(self, view: SearchView, limit: int, after: int, newest: int) -> Step | None:
+        """A step upwards by the index, None where it is no help."""
+        if after >= view.reach.arrival or not await self._believes(view.reach):
+            return None
+        asked = await self._asked()
+        if not asked:
+            return None
+        try:
+            found = await view.candidates(" AND ".join(f"({one})" for one in asked), _CANDIDATES, after=after)
+        except Unusable:
+            return None
+        rows = await self._of(found, limit, "last_arrival")
+        highest = found[-1] if len(found) == _CANDIDATES else min(view.reach.arrival, newest)
+        step = _upwards(rows, limit, highest if highest < newest else None, newest)
+        return step if await self._believes(view.reach) else None
+
+    async def _of(self, found: Sequence[int], limit: int, order: str) -> list[Row]:
+        """Those of the index's candidates of which the condition holds."""
+        rows: list[Row] = []
+        for at in range(0, len(found), _PAGE):
+            rows += await self.matching(
+                limit - len(rows),
+                f"messages {_BY_ACTIVITY}",
+                " AND last_arrival IN (SELECT value FROM json_each(:found))",
+                {"found": json.dumps(found[at : at + _PAGE])},
+                order,
+            )
+            if len(rows) >= limit:
+                break
+        return rows
 
     async def _asked(self) -> list[str]:
         """What to ask the index for: not for beginnings that many words have, by a sample of the newest."""
@@ -169,3 +218,7 @@ def _is_beginning(one: Lookup) -> bool:
 
 def _last(rows: Sequence[Row], limit: int) -> int | None:
     return rows[-1][0] if len(rows) == limit else None
+
+
+def _upwards(found: Sequence[Row], limit: int, highest: int | None, newest: int) -> Step:
+    return Step(list(reversed(found)), found[-1][0] if len(found) == limit else highest, newest)

@@ -13,6 +13,7 @@ from hooklab import rules
 from hooklab.database import fetch_for, open_reader
 from hooklab.insights import Measured
 from hooklab.metrics import Counters
+from hooklab.store import places
 from hooklab.store.base import (
     BatchRow,
     Changed,
@@ -26,7 +27,7 @@ from hooklab.store.base import (
     QuarantineRow,
     TimelineEntry,
 )
-from hooklab.store.find import Fetch, Finder
+from hooklab.store.find import Fetch, Finder, Step
 from hooklab.store.fold import TOTALS
 from hooklab.store.measure import measure
 from hooklab.store.search import SearchIndex, SearchView
@@ -111,9 +112,15 @@ class SqliteStoreReader:
     async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
         """See `StoreReader.search`."""
         async with self._look(where) as view:
-            step = await self._finder(self._fetch, where, view).step(limit, before)
-        rows = [self._message(row) for _, *row in step.rows]
-        return Found(rows=rows, reached=step.reached, newest=step.newest)
+            return self._found(await self._finder(self._fetch, where, view).step(limit, before))
+
+    async def newer(self, where: Condition, limit: int, after: int) -> Found:
+        """See `StoreReader.newer`."""
+        async with self._look(where) as view:
+            return self._found(await self._finder(self._fetch, where, view).up(limit, after))
+
+    def _found(self, step: Step) -> Found:
+        return Found(rows=[self._message(row) for _, *row in step.rows], reached=step.reached, newest=step.newest)
 
     async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
         """See `StoreReader.changed`."""
@@ -162,13 +169,13 @@ class SqliteStoreReader:
         """The settings that what is stored depends on, by name."""
         return dict(await self._fetch("SELECT name, value FROM settings"))
 
-    async def batches(self, limit: int, before: int | None = None) -> list[BatchRow]:
+    async def batches(self, limit: int, before: int | None = None, after: int | None = None) -> list[BatchRow]:
         """See `StoreReader.batches`."""
-        rows = await self._fetch(
-            f"{_BATCH} WHERE :before IS NULL OR sequence < :before ORDER BY sequence DESC LIMIT :limit",
-            {"before": before, "limit": limit},
-        )
-        return [_batch(row) for row in rows]
+        return [_batch(row) for row in await self._fetch(*places.page(_BATCH, "sequence", limit, before, after))]
+
+    async def batch_at(self, when: int) -> int:
+        """See `StoreReader.batch_at`."""
+        return await places.batch_at(self._fetch, when)
 
     async def batch(self, sequence: int) -> BatchRow | None:
         """See `StoreReader.batch`."""
@@ -197,14 +204,12 @@ class SqliteStoreReader:
             if index in became
         ]
 
-    async def quarantine(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
+    async def quarantine(
+        self, limit: int, before: int | None = None, after: int | None = None
+    ) -> list[QuarantineRow]:
         """See `StoreReader.quarantine`."""
-        rows = await self._fetch(
-            _QUARANTINE.format(raw="NULL")
-            + " WHERE :before IS NULL OR q.id < :before ORDER BY q.id DESC LIMIT :limit",
-            {"before": before, "limit": limit},
-        )
-        return [_quarantined(row) for row in rows]
+        page = places.page(_QUARANTINE.format(raw="NULL"), "q.id", limit, before, after)
+        return [_quarantined(row) for row in await self._fetch(*page)]
 
     async def quarantined(self, row_id: int) -> QuarantineDetail | None:
         """See `StoreReader.quarantined`."""

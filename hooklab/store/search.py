@@ -74,11 +74,14 @@ class SearchView(Struct, frozen=True):
     connection: aiosqlite.Connection
     index: "SearchIndex"
 
-    async def candidates(self, asked: str, before: int, limit: int) -> list[int]:
-        """Last arrivals of messages that may be what is `asked` for, below `before`, newest first."""
+    async def candidates(
+        self, asked: str, limit: int, *, before: int | None = None, after: int | None = None
+    ) -> list[int]:
+        """Last arrivals of messages that may be what is `asked` for: next below `before`, or next above `after`."""
+        beyond, order = ("rowid < ?", "DESC") if after is None else ("rowid > ?", "ASC")
         rows = await self._fetch(
-            "SELECT rowid FROM words WHERE words MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?",
-            (asked, before, limit),
+            f"SELECT rowid FROM words WHERE words MATCH ? AND {beyond} ORDER BY rowid {order} LIMIT ?",
+            (asked, before if after is None else after, limit),
         )
         return [arrival for (arrival,) in rows]
 

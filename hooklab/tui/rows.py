@@ -1,13 +1,14 @@
-"""The rows that a list holds: the newest joined with what was loaded before, each once. Pure."""
+"""The rows that a list holds: a window on all there are, which grows at both ends and is cut at both. Pure."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-MOST: Final = 10_000
-"""Rows held at most."""
+MOST: Final = 4_000
+"""Rows held at most; those furthest from what is in sight go first."""
 FOLLOWING_MOST: Final = 1_000
 """Rows held at most while the list follows the newest."""
 
@@ -18,7 +19,7 @@ class Step(Generic[T]):
 
     Attributes:
         rows: what was found.
-        reached: the cursor down to which was looked; None if there is nothing older.
+        reached: the cursor up or down to which was looked; None if there is nothing further.
         newest: the cursor of the newest of all, found or not, before it was looked; 0 for none.
     """
 
@@ -45,9 +46,9 @@ class Rows(Generic[T]):
 
     Attributes:
         items: the rows.
-        top: the cursor of the newest that was looked at; None before the first step.
+        top: the cursor of the newest of which it is known what it changed here; None before the first step.
+        above: the cursor up to which rows are held; None while that is the newest of all.
         reached: the cursor down to which was looked; None if nothing older is left.
-        behind: so much arrived at once that the newest are not shown until somebody goes to the top.
     """
 
     def __init__(self, cursor: Callable[[T], int], key: Callable[[T], Hashable]) -> None:
@@ -60,8 +61,13 @@ class Rows(Generic[T]):
         """Forgets everything, as before the first step."""
         self.items: list[T] = []
         self.top: int | None = None
+        self.above: int | None = None
         self.reached: int | None = None
-        self.behind = False
+
+    def begin_at(self, edge: int, top: int) -> None:
+        """Forgets everything, and stands between what is at most `edge` and what is newer; `top` is known of."""
+        self.clear()
+        self.top, self.above, self.reached = top, edge, edge + 1
 
     def __len__(self) -> int:
         return len(self.items)
@@ -72,15 +78,15 @@ class Rows(Generic[T]):
         return self.top is not None and self.reached is None
 
     @property
-    def full(self) -> bool:
-        """Whether no more rows are taken."""
-        return len(self.items) >= MOST
+    def newest(self) -> bool:
+        """Whether the window goes up to the newest of all."""
+        return self.above is None
 
     def joins(self, step: Step[T]) -> bool:
         """Whether nothing can be missing between the newest `step` and these rows."""
         return self.top is None or step.reached is None or step.reached <= self.top
 
-    def take_newest(self, step: Step[T], *, following: bool) -> None:
+    def take_newest(self, step: Step[T]) -> None:
         """Puts a step from the very top in place of what it covers; where it does not join, all else goes.
 
         What lies below may have changed since `top`, which stays then: `take_changes` is still to be given that.
@@ -95,21 +101,20 @@ class Rows(Generic[T]):
         else:
             self.reached, self.top = step.reached, step.newest
         self.items = [*step.rows, *kept]
-        self.behind = False
-        self._trim(following=following)
+        self.above = None
 
-    def take_changes(self, changes: Changes[T], *, following: bool) -> None:
+    def take_changes(self, changes: Changes[T]) -> None:
         """Takes what changed, each row to its place; what no longer belongs here goes."""
         if not changes.rows or self.top is None:
             return
         gone = {self._key(row) for row, _ in changes.rows}
-        floor = self.reached
-        come = [row for row, wanted in changes.rows if wanted and (floor is None or self._cursor(row) >= floor)]
+        come = [row for row, wanted in changes.rows if wanted and self._is_within(self._cursor(row))]
         kept = [row for row in self.items if self._key(row) not in gone]
         self.items = sorted([*come, *kept], key=self._cursor, reverse=True)
         self.top = max(self.top, *(self._cursor(row) for row, _ in changes.rows))
-        self.behind = False
-        self._trim(following=following)
+
+    def _is_within(self, cursor: int) -> bool:
+        return (self.reached is None or cursor >= self.reached) and (self.above is None or cursor <= self.above)
 
     def take_older(self, step: Step[T], before: int) -> None:
         """Appends the step that was read with the cursor `before`, unless the rows changed meanwhile."""
@@ -119,6 +124,30 @@ class Rows(Generic[T]):
         self.items.extend(row for row in step.rows if self._key(row) not in here)
         self.reached = step.reached
 
+    def take_newer(self, step: Step[T], after: int) -> None:
+        """Puts the step that was read with the cursor `after` on top, unless the rows changed meanwhile.
+
+        A row that is here too has moved up since.
+        """
+        if self.above != after:
+            return
+        moved = {self._key(row) for row in step.rows}
+        self.items = [*step.rows, *(row for row in self.items if self._key(row) not in moved)]
+        self.above = step.reached
+
+    def cut(self, sight: int, most: int) -> int:
+        """Lets go of the rows furthest from index `sight` beyond `most`; gives how many went at the upper end."""
+        if len(self.items) <= most:
+            return 0
+        first = max(0, min(sight - most // 2, len(self.items) - most))
+        if first + most < len(self.items):
+            del self.items[first + most :]
+            self.reached = self._cursor(self.items[-1])
+        if first:
+            del self.items[:first]
+            self.above = self._cursor(self.items[0])
+        return first
+
     def find(self, key: Hashable) -> int | None:
         """Where the row of `key` stands, None if it is not held."""
         for index, row in enumerate(self.items):
@@ -126,12 +155,15 @@ class Rows(Generic[T]):
                 return index
         return None
 
+    def find_cursor(self, cursor: int) -> int:
+        """Where the newest row that is not newer than `cursor` stands; the oldest if all are."""
+        at = bisect_left(self.items, -cursor, key=lambda row: -self._cursor(row))
+        return max(0, min(at, len(self.items) - 1))
+
+    def cursor_at(self, index: int) -> int | None:
+        """The cursor of the row at `index`, None if there is none."""
+        return self._cursor(self.items[index]) if 0 <= index < len(self.items) else None
+
     def key_at(self, index: int) -> Hashable | None:
         """The key of the row at `index`, None if there is none."""
         return self._key(self.items[index]) if 0 <= index < len(self.items) else None
-
-    def _trim(self, *, following: bool) -> None:
-        most = FOLLOWING_MOST if following else MOST
-        if len(self.items) > most:
-            del self.items[most:]
-            self.reached = self._cursor(self.items[-1])

@@ -6,6 +6,7 @@ from typing import Final, Protocol, TypeVar
 from msgspec.structs import replace
 
 from hooklab.monitor import Monitor
+from hooklab.rules import WHOLE_BODY, pack
 from hooklab.store.base import ALL, BatchRow, Condition, MessageRow, QuarantineRow
 from hooklab.tui.rows import Changes, Step
 
@@ -26,8 +27,14 @@ class Source(Protocol[T]):
     async def step(self, monitor: Monitor, limit: int, before: int | None = None) -> Step[T]:
         """A bounded read, from the top or from below the cursor `before`."""
 
+    async def newer(self, monitor: Monitor, limit: int, after: int) -> Step[T]:
+        """A bounded read of what is next above the cursor `after`, newest first."""
+
     async def changes(self, monitor: Monitor, after: int, limit: int) -> Changes[T]:
         """What is new or other since the cursor `after`."""
+
+    def edge(self, batch: int) -> int:
+        """The greatest cursor that a row of batch `batch`, or of one before, can have."""
 
 
 class Messages:
@@ -53,6 +60,15 @@ class Messages:
         found = await monitor.search(self.where, limit, before)
         return Step([slim(row) for row in found.rows], found.reached, found.newest)
 
+    async def newer(self, monitor: Monitor, limit: int, after: int) -> Step[MessageRow]:
+        """See `Source.newer`."""
+        found = await monitor.newer(self.where, limit, after)
+        return Step([slim(row) for row in found.rows], found.reached, found.newest)
+
+    def edge(self, batch: int) -> int:
+        """See `Source.edge`."""
+        return pack(batch, WHOLE_BODY)
+
     async def changes(self, monitor: Monitor, after: int, limit: int) -> Changes[MessageRow]:
         """See `Source.changes`."""
         changed = await monitor.changed(self.where, after, limit)
@@ -72,8 +88,19 @@ class Batches:
 
     async def step(self, monitor: Monitor, limit: int, before: int | None = None) -> Step[BatchRow]:
         """See `Source.step`."""
+        newest = [] if before is None else await monitor.batches(1)
         rows = await monitor.batches(limit, before)
-        return Step(rows, rows[-1].batch if len(rows) == limit else None, rows[0].batch if rows else 0)
+        reached = rows[-1].batch if len(rows) == limit else None
+        return Step(rows, reached, max((row.batch for row in (*newest, *rows)), default=0))
+
+    async def newer(self, monitor: Monitor, limit: int, after: int) -> Step[BatchRow]:
+        """See `Source.newer`."""
+        rows = await monitor.batches(limit, after=after)
+        return Step(rows, rows[0].batch if len(rows) == limit else None, rows[0].batch if rows else after)
+
+    def edge(self, batch: int) -> int:
+        """See `Source.edge`."""
+        return batch
 
     async def changes(self, monitor: Monitor, after: int, limit: int) -> Changes[BatchRow]:
         """See `Source.changes`."""
@@ -94,8 +121,19 @@ class Quarantined:
 
     async def step(self, monitor: Monitor, limit: int, before: int | None = None) -> Step[QuarantineRow]:
         """See `Source.step`."""
+        newest = [] if before is None else await monitor.quarantine(1)
         rows = await monitor.quarantine(limit, before)
-        return Step(rows, rows[-1].id if len(rows) == limit else None, rows[0].id if rows else 0)
+        reached = rows[-1].id if len(rows) == limit else None
+        return Step(rows, reached, max((row.id for row in (*newest, *rows)), default=0))
+
+    async def newer(self, monitor: Monitor, limit: int, after: int) -> Step[QuarantineRow]:
+        """See `Source.newer`."""
+        rows = await monitor.quarantine(limit, after=after)
+        return Step(rows, rows[0].id if len(rows) == limit else None, rows[0].id if rows else after)
+
+    def edge(self, batch: int) -> int:
+        """See `Source.edge`."""
+        return pack(batch, WHOLE_BODY)
 
     async def changes(self, monitor: Monitor, after: int, limit: int) -> Changes[QuarantineRow]:
         """See `Source.changes`."""

@@ -32,6 +32,10 @@ class BatchesScreen(ListScreen[BatchRow]):
         super().__init__("batches", source, BatchList(source))
         self.list.nothing = "No batch came yet."
 
+    def when(self, row: BatchRow) -> int | None:
+        """See `ListScreen.when`."""
+        return row.received_at
+
     def total(self) -> int:
         """See `ListScreen.total`."""
         return max(self._view.counters.batches, len(self.list.rows))

@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from hooklab.monitor import Monitor
+from hooklab.tui.format import stamp
 from hooklab.tui.rows import Rows
 from hooklab.tui.screens.live import LiveScreen, data_mark
 from hooklab.tui.sources import Source
@@ -46,6 +47,7 @@ class ListScreen(LiveScreen, Generic[T]):
         self._tabs = Tabs(name)
         self._keys = Keys(self.hints)
         self._mark: tuple[int, ...] | None = None
+        self._when: int | None = None
         self._stuck = self._files = 0
         self._view = View()
 
@@ -63,59 +65,96 @@ class ListScreen(LiveScreen, Generic[T]):
     # reading
 
     async def load(self, monitor: Monitor, view: View) -> None:
-        """Reads what changed, and the next older rows if the end is near."""
+        """Reads what changed, and the next rows at an end that is near."""
         if view.snapshot is not None and view.snapshot.files != self._files:
             self._files = view.snapshot.files
             self.list.start_over()
+            self._when = None
         # Whoever starts over meanwhile gets other rows: what is read for these then reaches nobody.
         rows = self.list.rows
-        if rows.top is None:
-            rows.take_newest(await self.source.step(monitor, max(PAGE, self.list.room)), following=True)
+        if self._when is not None:
+            await self._go_back(self._when, rows, monitor, view)
+        elif rows.top is None:
+            rows.take_newest(await self.source.step(monitor, max(PAGE, self.list.room)))
             self._loaded(rows, view)
         elif self.paused is None and data_mark(view) != self._mark:
             await self._catch_up(rows, monitor, view)
             self._loaded(rows, view)
-        if rows is self.list.rows and self.list.wants_more and (before := rows.reached) is not None:
+        if rows is self.list.rows:
+            await self._page(rows, monitor)
+
+    async def _page(self, rows: Rows[T], monitor: Monitor) -> None:
+        """Reads on at the ends that are near."""
+        if self.list.wants_older and (before := rows.reached) is not None:
             rows.take_older(await self.source.step(monitor, PAGE, before), before)
-            self.list.rows_changed()
-            if self.list.wants_more:
-                await asyncio.sleep(_BREATH)
-                self.monitor_app.poll()
+            self._changed(rows)
+        if rows is self.list.rows and self.list.wants_newer and (after := rows.above) is not None:
+            rows.take_newer(await self.source.newer(monitor, PAGE, after), after)
+            self._changed(rows)
+        if self.list.wants_older or self.list.wants_newer:
+            await asyncio.sleep(_BREATH)
+            self.monitor_app.poll()
+
+    async def _go_back(self, when: int, rows: Rows[T], monitor: Monitor, view: View) -> None:
+        edge = self.source.edge(await monitor.batch_at(when))
+        step = await self.source.step(monitor, max(PAGE, self.list.room), edge + 1)
+        if rows is self.list.rows and self._when == when:
+            self._when = None
+            self._mark, self._stuck = data_mark(view), view.counters.stuck
+            self.list.place(edge, step)
 
     def _loaded(self, rows: Rows[T], view: View) -> None:
-        if rows is not self.list.rows:
-            return
-        self._mark, self._stuck = data_mark(view), view.counters.stuck
-        self.list.rows_changed()
+        if rows is self.list.rows:
+            self._mark, self._stuck = data_mark(view), view.counters.stuck
+            self.list.rows_changed()
+
+    def _changed(self, rows: Rows[T]) -> None:
+        if rows is self.list.rows:
+            self.list.rows_changed()
 
     async def _catch_up(self, rows: Rows[T], monitor: Monitor, view: View) -> None:
         # Somebody may move while a read runs: whether the list follows is asked after each.
-        if rows.behind and not self.list.following:
+        if not rows.newest and await self._begin_again(rows, monitor):
             return
         # Time alone changes rows, perhaps any of them; that one comes as another goes changes no count.
         if view.counters.stuck != self._stuck or "is:stuck" in self.filter_words.lower():
+            if not rows.newest:
+                await self._look_again(rows, monitor)
             step = await self.source.step(monitor, min(len(rows) + PAGE, CATCH_UP))
-            if self.list.following or rows.joins(step):
-                rows.take_newest(step, following=self.list.following)
+            if rows.newest and (self.list.following or rows.joins(step)):
+                rows.take_newest(step)
         assert rows.top is not None
         changes = await self.source.changes(monitor, rows.top, PAGE)
         if not changes.whole and (self.filter_words or not self.list.following):
             changes = await self.source.changes(monitor, rows.top, CATCH_UP)
         if changes.whole:
-            rows.take_changes(changes, following=self.list.following)
-            return
-        if self.list.following:
-            step = await self.source.step(monitor, max(PAGE, self.list.room))
-            if self.list.following:
-                rows.clear()  # any of them may have changed
-                rows.take_newest(step, following=True)
-                return
-        rows.behind = True
+            rows.take_changes(changes)
+        elif not await self._begin_again(rows, monitor):
+            newest = max(self.source.cursor(row) for row, _ in changes.rows)
+            await self._look_again(rows, monitor, newest)
+
+    async def _begin_again(self, rows: Rows[T], monitor: Monitor) -> bool:
+        """Puts the newest in place of all rows, any of which may have changed, where the list follows."""
+        if not self.list.following:
+            return False
+        step = await self.source.step(monitor, max(PAGE, self.list.room))
+        if not self.list.following:
+            return False
+        rows.clear()
+        rows.take_newest(step)
+        return True
+
+    async def _look_again(self, rows: Rows[T], monitor: Monitor, newest: int | None = None) -> None:
+        """Reads what is in sight anew; all else is read when it is wanted. What changed up to `newest` is in it."""
+        edge = self.list.edge
+        step = await self.source.step(monitor, PAGE + 2 * self.list.room, edge + 1)
+        rows.begin_at(edge, rows.top or 0 if newest is None else newest)
+        rows.take_older(step, edge + 1)
 
     def start_over(self) -> None:
         """Forgets the rows: they are read again from the top."""
         self.list.start_over()
-        self._mark = None
+        self._mark = self._when = None
         self.monitor_app.poll()
 
     # showing
@@ -134,6 +173,8 @@ class ListScreen(LiveScreen, Generic[T]):
         rows = self.list.rows
         if not self.filter_words or rows.top is None:
             return ""
+        if not rows.newest:
+            return ""  # the window on them says nothing of how many there are
         return f"{len(rows):,} found" if rows.complete else f"{len(rows):,} found so far"
 
     def _show_keys(self) -> None:
@@ -143,11 +184,17 @@ class ListScreen(LiveScreen, Generic[T]):
         if self.paused is not None:
             came = max(self._view.counters.elements - self.paused, 0)
             return f"paused, {came:,} report{'' if came == 1 else 's'} meanwhile"
-        if self.list.rows.behind:
-            return "many newer: g"
         if self.list.following:
             return "following"
+        if not self.list.rows.newest:
+            chosen = self.list.chosen
+            when = None if chosen is None else self.when(chosen)
+            return f"{'' if when is None else f'at {stamp(when)}, '}newest: g"
         return f"{self.list.selected + 1:,} of {self.total():,}"
+
+    def when(self, row: T) -> int | None:
+        """When a row came, microseconds UTC, as far as that is known."""
+        raise NotImplementedError
 
     def total(self) -> int:
         """How many rows there are in all, as far as that is known."""
@@ -155,12 +202,17 @@ class ListScreen(LiveScreen, Generic[T]):
 
     # moving
 
+    def go_back(self, when: int) -> None:
+        """Goes to the newest row of that moment (microseconds UTC) or before."""
+        self._when = when
+        self.monitor_app.poll()
+
     def on_row_list_moved(self) -> None:
         """The selection moved: say where it is, and see whether rows are wanted."""
         self._show_keys()
-        if self.list.following and self.list.rows.behind:
+        if self.list.following and not self.list.rows.newest:
             self._mark = None
-        if self._mark is None or self.list.wants_more:
+        if self._mark is None or self.list.wants_older or self.list.wants_newer:
             self.monitor_app.poll()
 
     def action_pause(self) -> None:

@@ -112,6 +112,10 @@ class MessagesScreen(ListScreen[MessageRow]):
         else:
             self._keys.show(self._fact(), self.hints)
 
+    def when(self, row: MessageRow) -> int | None:
+        """See `ListScreen.when`."""
+        return row.last_received_at
+
     def total(self) -> int:
         """All messages that are held, or those found so far."""
         held = 0 if self.filter_words else self._view.counters.messages

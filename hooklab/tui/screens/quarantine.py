@@ -32,6 +32,10 @@ class QuarantineScreen(ListScreen[QuarantineRow]):
         super().__init__("quarantine", source, QuarantineList(source))
         self.list.nothing = "Nothing is in quarantine: all that came was understood."
 
+    def when(self, row: QuarantineRow) -> int | None:
+        """See `ListScreen.when`."""
+        return row.received_at
+
     def on_row_list_opened(self, event: RowList.Opened) -> None:
         """Enter opens it."""
         self.monitor_app.follow(ToQuarantined(event.row.id))

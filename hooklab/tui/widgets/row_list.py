@@ -1,4 +1,4 @@
-"""A list of rows, newest first: a window on what is loaded, drawn line by line."""
+"""A list of rows, newest first: what is in sight of those that are loaded, drawn line by line."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -7,8 +7,9 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from hooklab.tui import rows as held
 from hooklab.tui.cells import Line, Piece, line
-from hooklab.tui.rows import Rows
+from hooklab.tui.rows import Rows, Step
 from hooklab.tui.sources import Source
 from hooklab.tui.view import View
 from hooklab.tui.widgets.lines import Lines
@@ -24,7 +25,7 @@ class RowList(Lines, Generic[T], can_focus=True):
     Attributes:
         rows: what is loaded.
         selected: the index of the selected row.
-        following: whether the selection is at the top because somebody wants it there.
+        following: whether the selection is to be on the newest row, whichever that is.
         nothing: what is said where there is no row.
     """
 
@@ -33,7 +34,7 @@ class RowList(Lines, Generic[T], can_focus=True):
         Binding("k,up", "move(-1)", show=False),
         Binding("pagedown,ctrl+f", "page(1)", show=False),
         Binding("pageup,ctrl+b", "page(-1)", show=False),
-        Binding("g,home", f"move({-_FAR})", show=False),
+        Binding("g,home", "newest", show=False),
         Binding("G,end", f"move({_FAR})", show=False),
         Binding("enter", "open", show=False),
     ]
@@ -57,6 +58,9 @@ class RowList(Lines, Generic[T], can_focus=True):
         self.nothing = ""
         self._top = 0
         self._anchor: Hashable | None = None
+        self._edge = 0
+        self._placed = False
+        self._was_newest = True
         self._view = View()
 
     # what a list is made of
@@ -75,10 +79,22 @@ class RowList(Lines, Generic[T], can_focus=True):
         return max(self.size.height - 1, 1)
 
     @property
-    def wants_more(self) -> bool:
-        """Whether the end of what is loaded is near."""
+    def wants_older(self) -> bool:
+        """Whether the lower end of what is loaded is near, and not the end of all."""
         near = max(self.selected, self._top + self.room) + self.room >= len(self.rows)
-        return near and self.rows.top is not None and not self.rows.complete and not self.rows.full
+        return near and self.rows.top is not None and not self.rows.complete
+
+    @property
+    def wants_newer(self) -> bool:
+        """Whether the upper end of what is loaded is near, and not the newest of all."""
+        return not (self.following or self.rows.newest) and self._top <= self.room
+
+    @property
+    def edge(self) -> int:
+        """A cursor somewhat above what is in sight; there must have been a step."""
+        at = self._top - self.room
+        cursor = self.rows.cursor_at(at) if at > 0 else self.rows.above
+        return cursor if cursor is not None else self.rows.top or 0
 
     @property
     def chosen(self) -> T | None:
@@ -98,25 +114,58 @@ class RowList(Lines, Generic[T], can_focus=True):
     def to_top(self) -> None:
         """Follows the newest, as at the start."""
         self.selected = self._top = 0
-        self.following = True
+        self.following, self._placed = True, False
         self._settle()
+
+    def place(self, edge: int, step: Step[T]) -> None:
+        """Goes to the newest row that is not above the cursor `edge`, of `step` or of what follows it.
+
+        With nothing above it, that is to follow the newest.
+        """
+        if edge >= step.newest:
+            self.rows.clear()
+            self.rows.take_newest(step)
+            self.to_top()
+            return
+        self.rows.begin_at(edge, step.newest)
+        self.rows.take_older(step, edge + 1)
+        self.following, self._placed = False, True
+        self._edge = edge
+        self.rows_changed()
 
     def rows_changed(self) -> None:
-        """Finds the selected row again after the rows changed."""
+        """Finds the selected row again after the rows changed, and lets go of rows that are far away."""
         if self.following:
             self.selected = self._top = 0
+        elif self._placed:
+            # Until somebody moves: the row may still come, and those around it.
+            self.selected = self.rows.find_cursor(self._edge)
+            self._top = self.selected - self.room // 3
         else:
             found = self.rows.find(self._anchor)
-            if found is not None:
-                # At the upper edge new rows come into sight; further down the window stays on what it shows.
-                self._top += found - self.selected if self._top else 0
-                self.selected = found
+            found = self.rows.find_cursor(self._edge) if found is None else found
+            # At the very top new rows come into sight; elsewhere the sight stays on what it shows.
+            self._top += found - self.selected if self._top or not self._was_newest else 0
+            self.selected = found
+        gone = self.rows.cut(self._top, held.FOLLOWING_MOST if self.following else held.MOST)
+        self.selected -= gone
+        self._top -= gone
+        self._was_newest = self.rows.newest
         self._settle()
 
+    def action_newest(self) -> None:
+        """Goes to the newest row and follows it; if that is not held, when it has been read."""
+        if self.rows.newest:
+            self.action_move(-_FAR)
+            return
+        self.following, self._placed = True, False
+        self.post_message(self.Moved())
+
     def action_move(self, by: int) -> None:
-        """Moves the selection by rows; to reach the top is to follow the newest."""
+        """Moves the selection by rows; to reach the newest is to follow it."""
+        self._placed = False
         self.selected = max(0, min(self.selected + by, len(self.rows) - 1))
-        self.following = self.selected == 0
+        self.following = self.selected == 0 and self.rows.newest
         self._settle()
         self.post_message(self.Moved())
 
@@ -163,7 +212,9 @@ class RowList(Lines, Generic[T], can_focus=True):
         highest = max(0, len(self.rows) - self.room)
         self._top = max(0, min(self._top, self.selected, highest))
         self._top = max(self._top, self.selected - self.room + 1)
-        self._anchor = self.rows.key_at(self.selected)
+        if not self._placed:
+            self._anchor = self.rows.key_at(self.selected)
+            self._edge = self.rows.cursor_at(self.selected) or 0
         self._redraw()
 
     def _redraw(self) -> None:
