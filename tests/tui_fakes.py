@@ -128,6 +128,7 @@ class FakeMonitor:
         self.lets_through: Callable[[Condition, MessageRow], bool] = lambda _, __: True
         self.counters: dict[str, object] = {}
         self.measured = Measured()
+        self.batch_times: dict[int, int] = {}
         self.windows: list[int | None] = []
         self.service: ServiceStatus | None = status()
         self.failure: MonitorError | None = None
@@ -229,8 +230,10 @@ class FakeMonitor:
         return [one for one in found if before is None or one.batch < before][:limit]
 
     async def batch_at(self, when: int) -> int:
-        """By the messages: each tells the batch of its last arrival in its cursor."""
+        """By `batch_times`, or else by the messages: each tells the batch of its last arrival in its cursor."""
         await self._read("batch_at")
+        if self.batch_times:
+            return max((number for number, at in self.batch_times.items() if at <= when), default=0)
         return max((one.cursor >> INDEX_BITS for one in self.rows if one.last_received_at <= when), default=0)
 
     async def batch(self, sequence: int) -> BatchDetail | None:

@@ -339,6 +339,7 @@ class MonitorApp(App[str | None]):
         yield SystemCommand("Filter messages", "key /", self._filter)
         yield SystemCommand("Export the messages shown to CSV or JSON Lines", "key e", self._export)
         yield SystemCommand("Pause or follow again", "key space", self._pause)
+        yield SystemCommand("Go to a time", "key t", self._jump)
         yield SystemCommand("Copy the id or number", "key y", self.action_copy)
         yield SystemCommand("Reveal or mask phone numbers", "key m", self.action_reveal)
         yield SystemCommand("Help", "key ?", self.action_help)
@@ -352,6 +353,13 @@ class MonitorApp(App[str | None]):
     def _export(self) -> None:
         self.action_go("messages")
         self._messages.action_export()
+
+    def _jump(self) -> None:
+        if not isinstance(self._front(), ListScreen):
+            self.action_go("messages")
+        screen = self._front()
+        if isinstance(screen, ListScreen) and screen.check_action("jump", ()):
+            screen.action_jump()
 
     def _pause(self) -> None:
         screen = self._front()

@@ -14,7 +14,7 @@ from hooklab.tui.cells import Piece
 from hooklab.wire import STATUSES
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 NOTHING: Final = "\N{EN DASH}"
 _MAX_PAYLOAD: Final = 20_000
 
@@ -119,7 +119,7 @@ def clock_time(micros: int) -> str:
 def stamp(micros: int) -> str:
     """``22 Nov 09:31:02.120``, 19 cells; the year stands on the screen once, with the day of the message."""
     moment = _moment(micros)
-    return f"{moment.day:2} {_MONTHS[moment.month - 1]} {moment:%H:%M:%S}.{moment.microsecond // 1000:03}"
+    return f"{moment.day:2} {MONTHS[moment.month - 1]} {moment:%H:%M:%S}.{moment.microsecond // 1000:03}"
 
 
 def full_stamp(micros: int) -> str:
@@ -133,7 +133,7 @@ def short_time(micros: int, now: int) -> str:
     moment, today = _moment(micros), _moment(now)
     if moment.date() == today.date():
         return f"{moment:%H:%M:%S}"
-    month = _MONTHS[moment.month - 1]
+    month = MONTHS[moment.month - 1]
     return f"  {moment.day:2} {month}" if moment.year == today.year else f"{month} {moment.year:04}"
 
 

@@ -15,6 +15,7 @@ KEYMAP: Final = (
     Key("1 2 3 4 5", "messages, batches, problems, quarantine, insights", ("1", "2", "3", "4", "5")),
     Key("j k ↓ ↑", "one line down, up; in a text: to the next line that leads somewhere", ("j", "k", "down", "up")),
     Key("PgDn PgUp", "one screen down, up (ctrl+f ctrl+b)", ("pagedown", "pageup", "ctrl+f", "ctrl+b")),
+    Key("t", "in a list: go to a time, as 14:05, 25 Nov 14:05 or 2h (ago); g returns", ("t",)),
     Key("g G", "the newest (and follow it), the oldest loaded (Home End)", ("g", "G", "home", "end")),
     Key("enter", "open what is selected, or what a line leads to", ("enter",)),
     Key("esc", "back; in the messages: show all of them again", ("escape", "backspace", "h", "left")),

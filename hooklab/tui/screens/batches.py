@@ -21,6 +21,7 @@ class BatchesScreen(ListScreen[BatchRow]):
         ("?", "help"),
         ("enter", "open"),
         ("space", "pause"),
+        ("t", "time"),
         ("y", "copy number"),
         ("g", "newest"),
         ("1", "messages"),

@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 
 from hooklab.monitor import Monitor
 from hooklab.tui.format import stamp
+from hooklab.tui.moment import MomentError, parse_moment
 from hooklab.tui.rows import Rows
 from hooklab.tui.screens.live import LiveScreen, data_mark
 from hooklab.tui.sources import Source
@@ -16,6 +17,7 @@ from hooklab.tui.widgets.head import Head, is_small
 from hooklab.tui.widgets.keys import Hint, Keys
 from hooklab.tui.widgets.row_list import RowList
 from hooklab.tui.widgets.tabs import Tabs
+from hooklab.tui.widgets.time_box import TimeBox
 
 T = TypeVar("T")
 
@@ -35,7 +37,11 @@ class ListScreen(LiveScreen, Generic[T]):
     """
 
     hints: tuple[Hint, ...] = ()
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "pause", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "pause", show=False),
+        # With priority it is done before the next key is handed on: what follows in one burst is text.
+        Binding("t", "jump", show=False, priority=True),
+    ]
 
     def __init__(self, name: str, source: Source[T], rows: RowList[T]) -> None:
         super().__init__(name=name)
@@ -45,6 +51,7 @@ class ListScreen(LiveScreen, Generic[T]):
         self.filter_words = ""
         self._head = Head()
         self._tabs = Tabs(name)
+        self._time = TimeBox()
         self._keys = Keys(self.hints)
         self._mark: tuple[int, ...] | None = None
         self._when: int | None = None
@@ -56,6 +63,7 @@ class ListScreen(LiveScreen, Generic[T]):
         yield self._head
         yield self._tabs
         yield self.list
+        yield self._time
         yield self._keys
 
     def on_mount(self) -> None:
@@ -201,6 +209,36 @@ class ListScreen(LiveScreen, Generic[T]):
         return len(self.list.rows)
 
     # moving
+
+    @property
+    def typing(self) -> bool:
+        """Whether keys are text now."""
+        return bool(self._time.display)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In a box a letter is text."""
+        del parameters
+        return action != "jump" or not self.typing
+
+    def action_jump(self) -> None:
+        """Opens the box for the moment to go to."""
+        self._time.open("")
+
+    def on_time_box_typed(self) -> None:
+        """What was wrong is being mended."""
+        self._time.say("")
+
+    def on_time_box_closed(self, event: TimeBox.Closed) -> None:
+        """Goes to the moment; a wrong one is to be mended first."""
+        if event.keep and self._time.text.strip():
+            try:
+                self.go_back(parse_moment(self._time.text, self._view.now))
+            except MomentError as error:
+                self._time.say(str(error))
+                self._time.take_on()
+                return
+        self._time.display = False
+        self.list.focus()
 
     def go_back(self, when: int) -> None:
         """Goes to the newest row of that moment (microseconds UTC) or before."""

@@ -52,6 +52,7 @@ class MessagesScreen(ListScreen[MessageRow]):
         ("/", "filter"),
         ("enter", "open"),
         ("space", "pause"),
+        ("t", "time"),
         ("y", "copy id"),
         ("e", "export"),
         ("m", "numbers"),
@@ -83,6 +84,7 @@ class MessagesScreen(ListScreen[MessageRow]):
         yield self.list
         yield self._empty
         yield self._box
+        yield self._time
         yield self._keys
 
     def on_mount(self) -> None:
@@ -97,7 +99,7 @@ class MessagesScreen(ListScreen[MessageRow]):
         if self._empty.display != empty or self.list.display == empty:
             self._empty.display = empty
             self.list.display = not empty
-            if not empty and not self._box.display:
+            if not empty and not self.typing:
                 self.list.focus()
         self._head.brief = empty and self.size.height < _ROOMY and _all_zero(view)
         super().show(view)
@@ -138,10 +140,15 @@ class MessagesScreen(ListScreen[MessageRow]):
         self.start_over()
         self.show(self._view)
 
+    @property
+    def typing(self) -> bool:
+        """See `ListScreen.typing`."""
+        return bool(self._box.display) or super().typing
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """In the box a slash is text, and on the empty start there is nothing to filter."""
+        """In a box a slash is text, and on the empty start there is nothing to filter or to go to."""
         del parameters
-        return action != "filter" or not (self._box.display or self._empty.display)
+        return action not in {"filter", "jump"} or not (self.typing or self._empty.display)
 
     def action_filter(self) -> None:
         """Opens the filter box."""

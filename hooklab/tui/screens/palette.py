@@ -5,6 +5,7 @@ from typing import Any
 
 from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette
+from textual.css.query import NoMatches
 from textual.worker import Worker
 
 from hooklab.tui.screens.one_size import OneSize
@@ -30,5 +31,5 @@ class Palette(CommandPalette, OneSize[None]):
         return super().run_worker(*work, **{**options, "exit_on_error": False})
 
     def _action_command_list(self, action: str) -> None:
-        with suppress(KeyError):  # a page up or down in a list that has no lines yet
+        with suppress(KeyError, NoMatches):  # a page up or down in a list that has no lines yet, or is gone
             super()._action_command_list(action)

@@ -21,6 +21,7 @@ class QuarantineScreen(ListScreen[QuarantineRow]):
         ("?", "help"),
         ("enter", "open"),
         ("space", "pause"),
+        ("t", "time"),
         ("y", "copy id"),
         ("g", "newest"),
         ("1", "messages"),

@@ -47,8 +47,8 @@ class _Text(Input):
             super().__init__()
             self.keep = keep
 
-    def __init__(self) -> None:
-        super().__init__(id="filter-text", compact=True, max_length=_LONGEST, select_on_focus=False)
+    def __init__(self, name: str) -> None:
+        super().__init__(id=f"{name}-text", compact=True, max_length=_LONGEST, select_on_focus=False)
         self.cursor_blink = False  # a blink is a write to the terminal
         self.taking = False
 
@@ -67,8 +67,8 @@ class _Text(Input):
             self.app.post_message(events.Key(event.key, event.character))
 
 
-class FilterBox(Vertical):
-    """Hidden until it is opened. It says what was typed; what that means is the screen's."""
+class LineBox(Vertical):
+    """One line to type in, hidden until it is opened. It says what was typed; what that means is the screen's."""
 
     class Typed(Message):
         """The text is another; not yet accepted."""
@@ -84,20 +84,26 @@ class FilterBox(Vertical):
             super().__init__()
             self.keep = keep
 
-    def __init__(self) -> None:
-        super().__init__(id="filter")
-        self._input = _Text()
-        self._hint = Lines(id="filter-hint")
+    def __init__(self, name: str, mark: str) -> None:
+        """Takes a name for its parts, and the mark before the text in three cells."""
+        super().__init__(id=name, classes="box")
+        self._mark = mark
+        self._input = _Text(name)
+        self._hint = Lines(id=f"{name}-hint")
         self._trouble = ""
 
+    def hint(self, trouble: str, width: int) -> Line:
+        """Examples of what can be typed, or what is wrong with what was."""
+        raise NotImplementedError
+
     def compose(self) -> ComposeResult:
-        """A slash, the text, the hint."""
-        with Horizontal(id="filter-line"):
-            mark = Lines(id="filter-mark")
-            mark.shown = [line(Piece(" / ", "accent"))]
-            yield mark
+        """The mark, the text, the hint."""
+        with Horizontal(id=f"{self.id}-line", classes="box-line"):
+            mark = Lines(id=f"{self.id}-mark")
+            mark.shown = [line(Piece(self._mark, "accent"))]
+            yield mark.add_class("box-mark")
             yield self._input
-        yield self._hint
+        yield self._hint.add_class("box-hint")
 
     def open(self, text: str) -> None:
         """Shows the box with `text` to change."""
@@ -113,14 +119,19 @@ class FilterBox(Vertical):
         self.screen.set_focus(self._input)
 
     @property
+    def text(self) -> str:
+        """What was typed."""
+        return self._input.value
+
+    @property
     def wrong(self) -> bool:
-        """Whether the text is no filter."""
+        """Whether something is wrong with the text."""
         return bool(self._trouble)
 
     def say(self, trouble: str) -> None:
         """What is wrong with the text, or nothing."""
         self._trouble = trouble
-        self._hint.draw([hint_line(trouble, self.size.width)])
+        self._hint.draw([self.hint(trouble, self.size.width)])
 
     def on_resize(self) -> None:
         """Another width holds more."""
@@ -140,3 +151,20 @@ class FilterBox(Vertical):
         """Enter keeps it, Esc takes it back."""
         event.stop()
         self.post_message(self.Closed(keep=event.keep))
+
+
+class FilterBox(LineBox):
+    """A slash, the words, the hint."""
+
+    class Typed(LineBox.Typed):
+        """The words are others; not yet accepted."""
+
+    class Closed(LineBox.Closed):
+        """Enter or Esc: whether the words are to stay in force."""
+
+    def __init__(self) -> None:
+        super().__init__("filter", " / ")
+
+    def hint(self, trouble: str, width: int) -> Line:
+        """See `LineBox.hint`."""
+        return hint_line(trouble, width)
