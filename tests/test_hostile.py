@@ -126,8 +126,8 @@ class Walk:
     async def turn(self, screen: DetailScreen[Any], number: object, what: str) -> None:
         """Another thing on the same screen: to open and close it by keys, as the pty test does, takes much longer."""
         with about(what):
-            setattr(screen, _NUMBERS[type(screen).__name__], number)
-            screen.detail = screen._mark = None
+            setattr(screen._body.subject, _NUMBERS[type(screen).__name__], number)
+            screen._body.detail = screen._body._mark = None
             await screen.load(self.monitor, self.app.view)
             assert screen.detail is not None
             screen.show(self.app.view)
@@ -167,7 +167,7 @@ class Walk:
         await (self.settle() if settled else self.pilot._wait_for_screen())
 
 
-_NUMBERS: Final = {"TimelineScreen": "_message_id", "BatchScreen": "_number", "QuarantinedScreen": "_row_id"}
+_NUMBERS: Final = {"TimelineScreen": "message_id", "BatchScreen": "_number", "QuarantinedScreen": "_row_id"}
 
 
 @asynccontextmanager

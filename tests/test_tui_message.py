@@ -14,6 +14,7 @@ from hooklab.store.base import MessageDetail, MessageRow
 from hooklab.times import SECOND
 from hooklab.tui.screens.messages import MessagesScreen
 from hooklab.tui.screens.timeline import TimelineScreen
+from hooklab.tui.widgets.message_pane import OneMessage
 
 # the timeline
 
@@ -153,7 +154,7 @@ async def test_hostile_text_is_harmless_everywhere(size: tuple[int, int]) -> Non
         screen = on.app.screen
         assert isinstance(screen, TimelineScreen)
         for name, text in HOSTILE.items():
-            screen._message_id, screen._mark = text, None
+            screen._body.subject, screen._body._mark = OneMessage(text), None
             await screen.load(monitor, on.app.view)
             screen.show(on.app.view)
             for by in (-FAR, FAR):

@@ -339,6 +339,8 @@ class MonitorApp(App[str | None]):
         yield SystemCommand("Filter messages", "key /", self._filter)
         yield SystemCommand("Export the messages shown to CSV or JSON Lines", "key e", self._export)
         yield SystemCommand("Pause or follow again", "key space", self._pause)
+        yield SystemCommand("Hide or show the message beside the list", "key v", self._messages.action_pane)
+        yield SystemCommand("Move between the list and the message beside it", "key tab", self._messages.action_turn)
         yield SystemCommand("Go to a time", "key t", self._jump)
         yield SystemCommand("Copy the id or number", "key y", self.action_copy)
         yield SystemCommand("Reveal or mask phone numbers", "key m", self.action_reveal)

@@ -16,6 +16,8 @@ KEYMAP: Final = (
     Key("j k ↓ ↑", "one line down, up; in a text: to the next line that leads somewhere", ("j", "k", "down", "up")),
     Key("PgDn PgUp", "one screen down, up (ctrl+f ctrl+b)", ("pagedown", "pageup", "ctrl+f", "ctrl+b")),
     Key("t", "in a list: go to a time, as 14:05, 25 Nov 14:05 or 2h (ago); g returns", ("t",)),
+    Key("tab", "where there is room: to the message beside the list, and back (esc)", ("tab", "shift+tab")),
+    Key("v", "hide the message beside the list, or show it again", ("v",)),
     Key("g G", "the newest (and follow it), the oldest loaded (Home End)", ("g", "G", "home", "end")),
     Key("enter", "open what is selected, or what a line leads to", ("enter",)),
     Key("esc", "back; in the messages: show all of them again", ("escape", "backspace", "h", "left")),

@@ -6,12 +6,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from hooklab.monitor import Monitor
-from hooklab.tui.cells import Line, Piece, line
-from hooklab.tui.screens.live import LiveScreen, data_mark
+from hooklab.tui.cells import Line
+from hooklab.tui.screens.live import LiveScreen
 from hooklab.tui.view import View
+from hooklab.tui.widgets.detail_body import DetailBody, Subject
 from hooklab.tui.widgets.head import Head
 from hooklab.tui.widgets.keys import Hint, Keys
-from hooklab.tui.widgets.scroll_lines import ScrollLines
 
 T = TypeVar("T")
 
@@ -25,14 +25,17 @@ class DetailScreen(LiveScreen, Generic[T]):
     hints: tuple[Hint, ...] = ()
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,backspace,h,left", "app.back", show=False)]
 
-    def __init__(self) -> None:
+    def __init__(self, about: Subject[T] | None = None) -> None:
+        """Args: `about` is the thing; without it this screen is to say itself what that is."""
         super().__init__()
-        self.detail: T | None = None
         self._head = Head(brief=True)
-        self._body = ScrollLines(id="detail")
+        self._body = DetailBody(self if about is None else about)
         self._keys = Keys(self._all_hints())
-        self._mark: tuple[int, ...] | None = None
-        self._drawn: tuple[object, ...] | None = None
+
+    @property
+    def detail(self) -> T | None:
+        """What was read last."""
+        return self._body.detail
 
     def _all_hints(self) -> tuple[Hint, ...]:
         return (*_HINTS, *self.hints, ("q", "quit"))
@@ -45,7 +48,7 @@ class DetailScreen(LiveScreen, Generic[T]):
         """The thing as lines."""
         raise NotImplementedError
 
-    def looks(self, view: View) -> object:
+    def looks(self, detail: T | None, view: View) -> object:
         """What of the view the lines depend on."""
         raise NotImplementedError
 
@@ -61,29 +64,17 @@ class DetailScreen(LiveScreen, Generic[T]):
 
     async def load(self, monitor: Monitor, view: View) -> None:
         """Reads again if the store changed."""
-        mark = data_mark(view)
-        if mark != self._mark:
-            self.detail = await self.read(monitor)
-            self._mark = mark
+        await self._body.load(monitor, view)
 
     def show(self, view: View) -> None:
         """Draws what changed."""
         self._head.show(view)
-        width = self._body.size.width
-        state = (self.detail, width, self._mark is not None, self.looks(view))
-        if width and state != self._drawn:
-            self._drawn = state
-            self._body.show(self._made(view))
+        self._body.update(view)
         self._keys.show(self.fact())
 
     def fact(self) -> str:
         """What stands at the right of the last line."""
         return "live" if self.detail is not None else ""
-
-    def _made(self, view: View) -> list[Line]:
-        if self.detail is None:
-            return [line(Piece(f"   {self.gone if self._mark is not None else 'reading …'}", "quiet"))]
-        return self.lines(self.detail, self._body.size.width, view)
 
 
 class BodyScreen(DetailScreen[T]):
@@ -106,8 +97,9 @@ class BodyScreen(DetailScreen[T]):
             ("q", "quit"),
         )
 
-    def looks(self, view: View) -> object:
+    def looks(self, detail: T | None, view: View) -> object:
         """See `DetailScreen.looks`."""
+        del detail
         return self.raw, view.revealed
 
     def action_raw(self) -> None:

@@ -4,8 +4,11 @@ from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.timer import Timer
 
 from hooklab.filters import FilterError, is_known, parse_filter, split_words
+from hooklab.monitor import Monitor
 from hooklab.snippets import curl_line, sms_webhooks
 from hooklab.store.base import MessageRow
 from hooklab.text import clean
@@ -16,13 +19,20 @@ from hooklab.tui.targets import ToMessage
 from hooklab.tui.view import View
 from hooklab.tui.widgets.empty_start import EmptyStart
 from hooklab.tui.widgets.filter_box import FilterBox
+from hooklab.tui.widgets.keys import Hint
 from hooklab.tui.widgets.message_list import MessageList
+from hooklab.tui.widgets.message_pane import MessagePane
 from hooklab.tui.widgets.row_list import RowList
 
 _ROOMY: Final = 34
 """Below this height the empty start takes the room of counters that are all zero."""
 _SAID: Final = 5 * SECOND
 """How long it is said that something was copied."""
+SIDE_BY_SIDE: Final = 160
+"""Columns from which on a message stands beside the list."""
+_REST: Final = 0.15
+"""Seconds for which the selection is to rest before its message is read."""
+_PANE_HINTS: Final = (("tab", "list"), ("?", "help"), ("enter", "open"), ("j k", "move"), ("m", "numbers"))
 _EMPTY_HINTS: Final = (("q", "quit"), ("?", "help"), ("y", "copy the curl line"), ("j k", "scroll"))
 
 
@@ -63,6 +73,8 @@ class MessagesScreen(ListScreen[MessageRow]):
         Binding("slash", "filter", show=False, priority=True),
         Binding("escape", "clear_filter", show=False),
         Binding("e", "export", show=False),
+        Binding("tab,shift+tab", "turn", show=False),
+        Binding("v", "pane", show=False),
         Binding("y", "copy", show=False),
         Binding("Y", "copy_snippet", show=False),
         Binding("j,down", "scroll_empty(1)", show=False),
@@ -74,6 +86,10 @@ class MessagesScreen(ListScreen[MessageRow]):
         super().__init__("messages", self._source, MessageList(self._source))
         self._empty = EmptyStart()
         self._box = FilterBox()
+        self._sides = Horizontal(id="sides")
+        self._pane = MessagePane()
+        self._wanted = True
+        self._rest: Timer | None = None
         self._before = ""
         self._copied_until = 0
 
@@ -81,7 +97,9 @@ class MessagesScreen(ListScreen[MessageRow]):
         """As every list, with the empty start and the filter box."""
         yield self._head
         yield self._tabs
-        yield self.list
+        with self._sides:
+            yield self.list
+            yield self._pane
         yield self._empty
         yield self._box
         yield self._time
@@ -89,39 +107,104 @@ class MessagesScreen(ListScreen[MessageRow]):
 
     def on_mount(self) -> None:
         """Nothing is known yet, so neither list nor empty start."""
-        self.list.display = self._empty.display = self._box.display = False
+        self._sides.display = self._pane.display = self._empty.display = self._box.display = False
 
     # showing
 
     def show(self, view: View) -> None:
         """Draws what changed."""
         empty = self.list.rows.top is not None and not view.counters.messages
-        if self._empty.display != empty or self.list.display == empty:
+        if self._empty.display != empty or self._sides.display == empty:
             self._empty.display = empty
-            self.list.display = not empty
+            self._sides.display = not empty
             if not empty and not self.typing:
                 self.list.focus()
         self._head.brief = empty and self.size.height < _ROOMY and _all_zero(view)
         super().show(view)
+        self._arrange()
         if empty:
             self._tabs.display &= not self._head.brief
             self._empty.show(view.hook_url)
+
+    def _arrange(self) -> None:
+        """The message beside the list where there is room for both."""
+        beside = self._wanted and self.app.size.width >= SIDE_BY_SIDE
+        if self._pane.display != beside:
+            self._pane.display = beside
+            if not beside and self._pane.has_focus:
+                self.list.focus()
+            self._look()
+        if beside:
+            self._pane.update(self._view)
 
     def _show_keys(self) -> None:
         if self._empty.display:
             copied = self._view.ticks < self._copied_until
             self._keys.show("copied, if your terminal allows it" if copied else "waiting for reports", _EMPTY_HINTS)
         else:
-            self._keys.show(self._fact(), self.hints)
+            self._keys.show(self._fact(), _PANE_HINTS if self._pane.has_focus else self._list_hints())
 
     def when(self, row: MessageRow) -> int | None:
         """See `ListScreen.when`."""
         return row.last_received_at
 
+    def _list_hints(self) -> tuple[Hint, ...]:
+        if self._pane.display:
+            return (*self.hints, ("tab", "timeline"), ("v", "hide it"))
+        return (*self.hints, ("v", "timeline")) if self.app.size.width >= SIDE_BY_SIDE else self.hints
+
     def total(self) -> int:
         """All messages that are held, or those found so far."""
         held = 0 if self.filter_words else self._view.counters.messages
         return max(held, len(self.list.rows))
+
+    # the message beside the list
+
+    async def load(self, monitor: Monitor, view: View) -> None:
+        """See `ListScreen.load`; and what is shown beside the list."""
+        await super().load(monitor, view)
+        if self._pane.display:
+            if self._rest is None:
+                self._pane.look_at(self._chosen_id())
+            await self._pane.load(monitor, view)
+
+    def _chosen_id(self) -> str | None:
+        chosen = self.list.chosen
+        return None if chosen is None else chosen.message_id
+
+    def on_row_list_moved(self) -> None:
+        """See `ListScreen.on_row_list_moved`; a key that is held costs no reads but at its beginning and end."""
+        super().on_row_list_moved()
+        if self._pane.display and self._chosen_id() != self._pane.shows:
+            if self._rest is None:
+                self._look()
+            else:
+                self._rest.stop()
+            self._rest = self.set_timer(_REST, self._rested)
+
+    def _rested(self) -> None:
+        self._rest = None
+        self._look()
+
+    def _look(self) -> None:
+        if self._pane.display and self._chosen_id() != self._pane.shows:
+            self._pane.look_at(self._chosen_id())
+            self.monitor_app.poll()
+
+    def action_pane(self) -> None:
+        """Hides the message beside the list, or shows it again."""
+        self._wanted = not self._wanted
+        self.show(self._view)
+
+    def action_turn(self) -> None:
+        """Moves between the list and the message beside it."""
+        if self.typing or not self._pane.display:
+            return
+        (self.list if self._pane.has_focus else self._pane).focus()
+
+    def on_descendant_focus(self) -> None:
+        """Other keys are of use now."""
+        self._show_keys()
 
     # the filter
 
@@ -156,8 +239,11 @@ class MessagesScreen(ListScreen[MessageRow]):
         self._box.open(self.filter_words)
 
     def action_clear_filter(self) -> None:
-        """Shows all messages again."""
-        self.filter_by("")
+        """Back to the list; from there, shows all messages again."""
+        if self._pane.has_focus:
+            self.list.focus()
+        else:
+            self.filter_by("")
 
     def on_filter_box_typed(self, event: FilterBox.Typed) -> None:
         """Results while typing."""

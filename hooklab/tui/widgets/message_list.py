@@ -1,13 +1,19 @@
 """The list of messages: its columns and rows."""
 
 from dataclasses import dataclass
+from typing import Final
+
+from rich.cells import cell_len
 
 from hooklab.store.base import MessageRow
 from hooklab.text import clean
-from hooklab.tui.cells import Line, Piece, fit, foreign, line
+from hooklab.tui.cells import Line, Piece, cut, fit, foreign, line
 from hooklab.tui.format import STATE_WIDTH, needs_a_look, number, phone, short_time, stamp, state_piece
 from hooklab.tui.view import View
 from hooklab.tui.widgets.row_list import RowList
+
+_LONGEST_WHY: Final = 48
+"""Cells that the reasons take at most where there is something else to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +23,6 @@ class Columns:
     time: int
     number: int
     state: int
-    flags: int
     why: int
     segments: int
     arrivals: int
@@ -27,24 +32,24 @@ class Columns:
 
 def columns_for(width: int, *, revealed: bool) -> Columns:
     """The columns that `width` has room for."""
-    tiny, wide, vast = width < 66, width >= 110, width >= 170
+    tiny, roomy, wide, vast = width < 66, width >= 96, width >= 110, width >= 170
     time, phone_cells = (15 if wide else 8), (16 if revealed else 12)
-    state, flags = (1 if tiny else STATE_WIDTH), (26 if vast else 1)
-    segments, arrivals = (3 if wide else 0), (0 if tiny else 8 if wide else 4)
+    state = 1 if tiny else STATE_WIDTH
+    segments, arrivals = (3 if roomy else 0), (0 if tiny else 8 if wide else 4)
     message = 36 if vast else 0
     gaps = 2 * sum(1 for cells in (segments, arrivals, message) if cells)
-    rest = max(width - (2 + time + 2 + phone_cells + 2 + state + 1 + flags + 2 + 1) - gaps, 0)
+    rest = max(width - (2 + time + 2 + phone_cells + 2 + state + 1 + 1 + 2 + 1) - gaps, 0)
     rest -= segments + arrivals + message
-    custom = max(rest - 2 - max(30, rest * 3 // 5), 0) if wide else 0
+    custom = max(rest - 2 - min(max(28, rest * 3 // 5), _LONGEST_WHY), 0) if roomy else 0
     why = max(rest - (custom + 2 if custom else 0), 0)
-    return Columns(time, phone_cells, state, flags, why, segments, arrivals, custom, message)
+    return Columns(time, phone_cells, state, why, segments, arrivals, custom, message)
 
 
 def title_line(columns: Columns) -> Line:
     """What the columns are called."""
     c = columns
     names = [(c.time, "time", False), (c.number, "number", False)]
-    names += [(c.state + 1 + c.flags, "state" if c.state > 1 else "", False), (c.why, "why", False)]
+    names += [(c.state + 2, "state" if c.state > 1 else "", False), (c.why, "why", False)]
     names += [(c.segments, "seg", True), (c.arrivals, "arrivals" if c.arrivals >= 8 else "came", True)]
     names += [(c.custom, "custom", False), (c.message, "message", False)]
     cells = [fit(name, width, right=right) for width, name, right in names if width]
@@ -61,8 +66,8 @@ def row_line(row: MessageRow, columns: Columns, view: View, *, selected: bool) -
         Piece(fit(when, c.time), "quiet"),
         Piece("  " + fit(phone(row.msisdn, revealed=view.revealed), c.number)),
         Piece("  " + (state.text[:1] if c.state == 1 else fit(state.text, c.state)), state.role),
-        Piece(" " + fit(_flags(row, c.flags), c.flags), "warn" if needs_a_look(row) else "quiet"),
-        Piece("  " + foreign(row.description, c.why) if c.why else ""),
+        Piece(" ⚑" if needs_a_look(row) else "  ", "warn"),
+        *_why(row, c.why),
     ]
     if c.segments:
         segments = "" if row.total_segments is None else number(row.total_segments, c.segments)
@@ -77,12 +82,15 @@ def row_line(row: MessageRow, columns: Columns, view: View, *, selected: bool) -
     return line(*pieces, selected=selected)
 
 
-def _flags(row: MessageRow, width: int) -> str:
-    mark = "⚑" if needs_a_look(row) else ""
-    if width < 4:
-        return mark
-    words = " ".join(flag for flag in row.flags if flag != "repeated")
-    return clean(f"{mark} {words}" if mark else f"  {words}" if words else "", 80)
+def _why(row: MessageRow, width: int) -> list[Piece]:
+    """The description; where there is much room the flags in words at its end, so that they need no column."""
+    words = " ".join(clean(flag, 20) for flag in row.flags if flag != "repeated") if width >= _LONGEST_WHY else ""
+    words = cut(words, width // 2)
+    room = width - cell_len(words) - (1 if words else 0)
+    if room <= 0:
+        return []
+    said = Piece("  " + foreign(row.description, room))
+    return [said, Piece(f" {words}", "warn" if needs_a_look(row) else "quiet")] if words else [said]
 
 
 class MessageList(RowList[MessageRow]):

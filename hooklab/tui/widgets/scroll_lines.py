@@ -20,6 +20,7 @@ class ScrollLines(Lines, can_focus=True):
         content: all lines.
         top: the index of the first line in sight.
         chosen: the index of the selected line, None where none in sight leads anywhere.
+        points: whether the selected line is marked.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -44,6 +45,7 @@ class ScrollLines(Lines, can_focus=True):
         self.content: list[Line] = []
         self.top = 0
         self.chosen: int | None = None
+        self.points = True
 
     @property
     def room(self) -> int:
@@ -132,6 +134,6 @@ class ScrollLines(Lines, can_focus=True):
 
     def _redraw(self) -> None:
         shown = self.content[self.top : self.top + self.room]
-        if self.chosen is not None and 0 <= self.chosen - self.top < len(shown):
+        if self.points and self.chosen is not None and 0 <= self.chosen - self.top < len(shown):
             shown[self.chosen - self.top] = pointed_at(shown[self.chosen - self.top])
         self.draw(shown)
