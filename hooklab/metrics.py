@@ -61,6 +61,24 @@ class ServiceStatus(Struct, frozen=True, kw_only=True):
     queue_depth: int = 0
 
 
+class Signs(Struct, frozen=True, kw_only=True):
+    """Since when something needs a look. Times are microseconds UTC, None where there is none."""
+
+    last_at: int | None = None
+    """When the last batch was received."""
+    silent: bool = False
+    """Whether nothing has come since for longer than is usual at this time."""
+    stuck_since: int | None = None
+    """When the message that is stuck for longest became so."""
+    quarantined_at: int | None = None
+    """When the newest thing in quarantine came."""
+    conflict_at: int | None = None
+    """The newest activity of a message in conflict."""
+    disk_free: int | None = None
+    """Bytes that may still be written to the disk of the data folder, and its size."""
+    disk_size: int | None = None
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """All that the head of a screen shows, taken at one moment."""
 
@@ -69,6 +87,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     counters: Counters
     service: ServiceStatus | None = None
     """None while no service runs on the data folder."""
+    signs: Signs = Signs()
     files: int = 0
     """Another number than before: the files were replaced, and what was read of the old ones means nothing now."""
 

@@ -13,9 +13,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from hooklab.database import DatabaseError, is_damaged
-from hooklab.files import Folder, FolderError, socket_address
+from hooklab.files import Folder, FolderError, free_and_total, socket_address
 from hooklab.insights import Insights, insights
 from hooklab.journal.base import JournalBatch, JournalDamaged, JournalError
 from hooklab.journal.read import SqliteJournalReader
@@ -128,10 +129,13 @@ class FolderMonitor:
             # First the journal's end, then the store: the other way round lag could be negative.
             _, last = await journal.span()
             counters = await store.counters(last)
+            signs = await store.signs()
+            free, size = free_and_total(self._folder.path)
         return Snapshot(
             taken_at=self._clock(),
             counters=with_service(counters, status),
             service=status,
+            signs=replace(signs, disk_free=free, disk_size=size),
             files=self._files,
         )
 

@@ -15,7 +15,7 @@ from test_journal import batch
 
 from hooklab.filters import parse_filter
 from hooklab.journal.base import JournalBatch
-from hooklab.metrics import Counters
+from hooklab.metrics import Counters, Signs
 from hooklab.projector import Projector
 from hooklab.rules import WHOLE_BODY, pack
 from hooklab.store import find
@@ -365,6 +365,34 @@ class StoreContract:
             place = await bench.reader.batch_at(NOON + wanted * MINUTE)
             assert minutes[place - 1] <= wanted
             assert place == len(minutes) or minutes[place] > wanted
+
+    async def test_signs_say_since_when(self, bench: Bench) -> None:
+        """The last batch, what is stuck for longest, the newest in quarantine and in conflict have their times."""
+        assert await bench.reader.signs() == Signs()
+        one = report()
+        bench.journal.now = self.now - 2 * self.stuck_after
+        await bench.take([report(status="PENDING")], [{"MessageId": "abc"}])
+        bench.journal.now = self.now - MINUTE
+        await bench.take([one], [report(one["MessageId"], "NOT_DELIVERED")], [report(status="PENDING")])
+        assert await bench.reader.signs() == Signs(
+            last_at=self.now - MINUTE,
+            stuck_since=self.now - self.stuck_after,
+            quarantined_at=self.now - 2 * self.stuck_after,
+            conflict_at=self.now - MINUTE,
+        )
+
+    async def test_a_silence_is_a_sign_where_it_is_not_usual(self, bench: Bench) -> None:
+        """After a steady stream it is one once nothing has come for long; after a single batch it is none."""
+        bench.journal.now = self.now - 5 * HOUR
+        await bench.take([report()])
+        assert not (await bench.reader.signs()).silent
+        for minute in range(300, 60, -1):
+            bench.journal.now = self.now - minute * MINUTE
+            await bench.take([report()])
+        assert (await bench.reader.signs()).silent
+        bench.journal.now = self.now
+        await bench.take([report()])
+        assert not (await bench.reader.signs()).silent
 
     async def test_what_changed_since_a_cursor(self, bench: Bench) -> None:
         """Every message with later activity is given, newest first, with whether the filter lets it through now."""

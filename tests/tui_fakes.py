@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from hooklab.insights import Insights, Measured, insights
-from hooklab.metrics import Counters, ServiceStatus, Snapshot
+from hooklab.metrics import Counters, ServiceStatus, Signs, Snapshot
 from hooklab.monitor import MonitorError
 from hooklab.rules import INDEX_BITS, WHOLE_BODY, pack
 from hooklab.store.base import (
@@ -128,6 +128,7 @@ class FakeMonitor:
         self.lets_through: Callable[[Condition, MessageRow], bool] = lambda _, __: True
         self.counters: dict[str, object] = {}
         self.measured = Measured()
+        self.signs = Signs()
         self.batch_times: dict[int, int] = {}
         self.windows: list[int | None] = []
         self.service: ServiceStatus | None = status()
@@ -181,7 +182,9 @@ class FakeMonitor:
         elements = 2 * len(self.rows) + self.revision
         values = {"messages": len(self.rows), "elements": elements, "reports": elements, **by_state, **service}
         counters = Counters(**{**values, **self.counters})  # type: ignore[arg-type]
-        return Snapshot(taken_at=self.clock(), counters=counters, service=self.service, files=self.files)
+        return Snapshot(
+            taken_at=self.clock(), counters=counters, service=self.service, signs=self.signs, files=self.files
+        )
 
     async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
         await self._read("messages" if before is None else "older")

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from msgspec import Struct
 
 from hooklab.insights import Measured
-from hooklab.metrics import Counters
+from hooklab.metrics import Counters, Signs
 from hooklab.store.fold import JudgedBatch
 from hooklab.wire import Report
 
@@ -189,6 +189,9 @@ class StoreReader(Protocol):
 
     async def counters(self, journal_last: int) -> Counters:
         """The counters of one moment. Read the journal's last sequence *before*, so that lag is never negative."""
+
+    async def signs(self) -> Signs:
+        """Since when something needs a look; what the store does not know stays None."""
 
     async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
         """Messages with the newest activity first; `before` is the cursor of the last row already seen."""

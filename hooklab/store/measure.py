@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hooklab import facts
 from hooklab.insights import TOP, Measured, Outcomes
-from hooklab.silence import Usual
+from hooklab.silence import Usual, silences
 from hooklab.times import HOUR, MINUTE, SECOND, zone
 
 Fetch = Callable[[str, Mapping[str, Any]], Awaitable[list[Any]]]
@@ -107,6 +107,13 @@ async def measure(fetch: Fetch, since: int, org: str | None, now: int, stuck_aft
         sent_at_key=settings.get("sent_at_key") or None,
         assumed_east=_quarters_east(settings.get("assume_timezone", "UTC"), now),
     )
+
+
+async def lasting_silence(fetch: Fetch, now: int) -> str | None:
+    """Since when nothing has come for longer than is usual, ISO 8601; None where it is not so."""
+    minute = now // MINUTE
+    usual = _usual(await fetch(_USUAL, {"history": minute - _HISTORY}), minute)
+    return next((one.since for one in silences(_lasting(usual, minute), usual) if one.until is None), None)
 
 
 def _outcomes(row: Sequence[int | None]) -> Outcomes:

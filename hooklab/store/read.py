@@ -12,7 +12,7 @@ import aiosqlite
 from hooklab import rules
 from hooklab.database import fetch_for, open_reader
 from hooklab.insights import Measured
-from hooklab.metrics import Counters
+from hooklab.metrics import Counters, Signs
 from hooklab.store import places
 from hooklab.store.base import (
     BatchRow,
@@ -31,6 +31,7 @@ from hooklab.store.find import Fetch, Finder, Step
 from hooklab.store.fold import TOTALS
 from hooklab.store.measure import measure
 from hooklab.store.search import SearchIndex, SearchView
+from hooklab.store.signs import SignReader
 from hooklab.store.sqlite import STORE
 from hooklab.times import DAY, Clock
 from hooklab.wire import STATUSES, Report, format_uuid
@@ -69,6 +70,7 @@ class SqliteStoreReader:
         self._clock = clock
         self.stuck_after = DAY
         self._one_at_a_time = asyncio.Lock()
+        self._signs = SignReader()
 
     @classmethod
     async def open(cls, path: Path, clock: Clock, index: SearchIndex | None = None) -> Self:
@@ -96,6 +98,10 @@ class SqliteStoreReader:
         totals = dict(zip(TOTALS, values, strict=True))
         pending = totals["messages"] - totals["delivered"] - totals["not_delivered"]
         return Counters(**totals, pending=pending, stuck=stuck, lag=max(journal_last - checkpoint, 0))
+
+    async def signs(self) -> Signs:
+        """See `StoreReader.signs`."""
+        return await self._signs.read(self._fetch, self._clock(), self.stuck_after)
 
     async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
         """See `StoreReader.messages`."""

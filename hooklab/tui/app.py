@@ -37,6 +37,7 @@ from hooklab.tui.screens.quarantine import QuarantineScreen
 from hooklab.tui.screens.quarantined import QuarantinedScreen
 from hooklab.tui.screens.setup import SetupScreen
 from hooklab.tui.screens.timeline import TimelineScreen
+from hooklab.tui.seen import NOT_SEEN, look
 from hooklab.tui.targets import Target, ToBatch, ToMessage, ToMessages, ToQuarantined, ToScreen
 from hooklab.tui.terminal import Leaving
 from hooklab.tui.theme import QUIET, TERMINAL
@@ -111,6 +112,7 @@ class MonitorApp(App[str | None]):
         self.leaving = leaving or Leaving()
         self._messages = MessagesScreen()
         self._rate = Rate()
+        self._seen = NOT_SEEN
         self._snapshot: Snapshot | None = None
         self._trouble: str | None = None
         self._revealed = False
@@ -182,6 +184,7 @@ class MonitorApp(App[str | None]):
         what = "the counters"
         try:
             self._snapshot = await self._monitor.snapshot()
+            self._seen = look(self._seen, self._snapshot, self._clock())
             self._rate.add(self._ticks(), self._snapshot.counters.elements)
             self._renew()
             screen = self._front()
@@ -211,6 +214,7 @@ class MonitorApp(App[str | None]):
             trouble=trouble,
             rate=self._rate.per_second(),
             history=self._rate.history(ticks),
+            seen=self._seen,
             revealed=self._revealed,
         )
 

@@ -137,6 +137,13 @@ def short_time(micros: int, now: int) -> str:
     return f"  {moment.day:2} {month}" if moment.year == today.year else f"{month} {moment.year:04}"
 
 
+def short_moment(micros: int, now: int) -> str:
+    """``02:14``, with the day before it where that is not today."""
+    moment, today = _moment(micros), _moment(now)
+    day = "" if moment.date() == today.date() else f"{moment.day} {MONTHS[moment.month - 1]} "
+    return f"{day}{moment:%H:%M}"
+
+
 def duration(micros: int) -> str:
     """``120 ms``, ``3.2 s``, ``31 s``, ``12 min``, ``26 h``, ``3 d``."""
     for limit, unit, name in (

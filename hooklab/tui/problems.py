@@ -7,6 +7,7 @@ from typing import Final
 from hooklab.store.base import MessageRow, QuarantineRow
 from hooklab.text import clean
 from hooklab.tui.cells import EMPTY, Line, Piece, line, wrap
+from hooklab.tui.notices import notices
 from hooklab.tui.targets import Target, ToMessage, ToMessages, ToQuarantined, ToScreen
 from hooklab.tui.view import View
 from hooklab.tui.widgets.message_list import columns_for as message_columns
@@ -32,6 +33,13 @@ _MISMATCH: Final = (
     " smsWebhooks of your requests, two URLs may be swapped."
 )
 _QUARANTINE: Final = "what was received and could not be understood. It is kept; its neighbours are stored."
+_NOW: Final = {
+    "disk": "when less is free than the reserve, new reports are answered 503 until there is room again: what was"
+    " taken stays safe. Make room, or move the data folder.",
+    "silence": "other days had reports at this time. Does the hook URL still lead here (u shows it), and did anything"
+    " go out? The provider sends again for a while what it could not deliver.",
+    "lag": "reports are safe on disk, and in these figures once the machine gets to them.",
+}
 _REFUSALS: Final = {
     "400": "not JSON, or no array: each distinct body is in quarantine (4)",
     "404": "a wrong token or an unknown path: somebody guesses, or an old URL is still in use",
@@ -80,6 +88,9 @@ def _service(view: View, width: int) -> Iterator[Line]:
     if service is not None and service.problem:
         yield from _title("answers 503", f"{service.problem}. The provider sends again what it was not answered"
                           " 200.", width)  # fmt: skip
+    for one in notices(view):
+        if one.about in _NOW:
+            yield from _title(one.text, _NOW[one.about], width)
 
 
 def _messages(

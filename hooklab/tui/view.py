@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hooklab.metrics import Counters, ServiceStatus, Snapshot
+from hooklab.tui.seen import NOT_SEEN, Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class View:
     """Why the data cannot be read, in words; None while it can."""
     rate: float | None = None
     history: tuple[int, ...] = ()
+    seen: Seen = NOT_SEEN
     revealed: bool = False
     """Whether phone numbers are shown whole."""
 

@@ -7,8 +7,9 @@ from textual import events
 
 from hooklab.metrics import Counters
 from hooklab.text import clean, mask_token
-from hooklab.tui.cells import EMPTY, Line, Piece, cut, ends, fit, line, wrap
-from hooklab.tui.format import NOTHING, clock_time, milliseconds, number, per_second, share, up_time
+from hooklab.tui.cells import EMPTY, Line, Piece, cut, ends, fit, line, width_of, wrap
+from hooklab.tui.format import NOTHING, clock_time, milliseconds, number, per_second, share, short_moment, up_time
+from hooklab.tui.notices import notice_pieces, notices
 from hooklab.tui.rate import bars
 from hooklab.tui.view import View
 from hooklab.tui.widgets.lines import Lines
@@ -35,7 +36,7 @@ def is_small(width: int, height: int) -> bool:
 
 
 def status_lines(view: View, width: int) -> list[Line]:
-    """Well or not, and the figures of the service; below the hook URL, or what is wrong in words."""
+    """Well or not, and the figures of the service; below what is wrong in words, or else the hook URL."""
     mark, word, sentence = health(view)
     name = (Piece(" hooklab", "accent"), Piece("  "), mark, Piece(f" {word}"))
     counters = view.counters
@@ -51,7 +52,9 @@ def status_lines(view: View, width: int) -> list[Line]:
     if sentence:
         below = [line(Piece(f" {text}", "warn")) for text in wrap(sentence, width - 2)[:_MOST_LINES]]
     else:
-        below = [ends([Piece(f" {shown_url(view)}", "quiet")], [Piece(f"  {up}", "quiet")], width)]
+        right = [Piece(f"  {up}", "quiet")]
+        said = notice_pieces(notices(view), width - width_of(right))
+        below = [ends(said or [Piece(f" {shown_url(view)}", "quiet")], right, width)]
     return [ends(name, figures, width), *below]
 
 
@@ -65,7 +68,8 @@ def health(view: View) -> tuple[Piece, str, str]:
     if service is None:
         return Piece("○", "quiet"), "no service", ""
     if service.problem:
-        return Piece("▲", "warn"), "answers 503", clean(service.problem, 500)
+        since = "" if view.seen.wrong_since is None else f" (since {short_moment(view.seen.wrong_since, view.now)})"
+        return Piece("▲", "warn"), "answers 503", f"{clean(service.problem, 500)}{since}"
     if not service.ready:
         return Piece("▲", "warn"), "not ready", "the service does not take reports yet"
     return Piece("●", "good"), "well", ""
@@ -83,6 +87,7 @@ def _figure(name: str, value: str, width: int) -> list[Piece]:
 def _one_line(view: View, width: int) -> Line:
     mark, word, sentence = health(view)
     said = [Piece(" "), mark, Piece(f" {sentence or word}", "warn" if sentence else "")]
+    said += [] if sentence else notice_pieces(notices(view)[:1], width)
     figures = [Piece(f" {per_second(view.rate):>6}"), Piece(f" {clock_time(view.now)} ", "strong")]
     return ends(said, figures, width)
 

@@ -6,6 +6,7 @@ from textual import events
 
 from hooklab.text import clean
 from hooklab.tui.cells import Line, Piece, cut, line, width_of
+from hooklab.tui.notices import notices
 from hooklab.tui.view import View
 from hooklab.tui.widgets.lines import Lines
 
@@ -42,7 +43,8 @@ def tabs_line(view: View, current: str, *, words: str, found: str, width: int) -
 def _raised(view: View) -> set[str]:
     """The screens that have something that needs a look."""
     counters, raised = view.counters, set()
-    if counters.stuck or counters.conflicts or (view.service is not None and view.service.problem):
+    now_wrong = any(one.about in {"disk", "silence", "lag"} for one in notices(view))
+    if counters.stuck or counters.conflicts or now_wrong or (view.service is not None and view.service.problem):
         raised.add("problems")
     if counters.quarantined:
         raised.add("quarantine")
