@@ -42,7 +42,7 @@ async def test_while_nothing_is_wrong_the_url_stands_there() -> None:
 @pytest.mark.parametrize(
     ("left", "said"),
     [
-        ("disk_free", "disk nearly full: 315 MB left, below 268 MB it answers 503"),
+        ("disk_free", "disk nearly full, 315 MB left"),
         ("silent", "silent since 02:04, which is not usual"),
         ("stuck_since", "3 stuck, the first since 22 Nov 10:04"),
         ("quarantined_at", "2 in quarantine, the last at 11:34"),
@@ -63,8 +63,7 @@ async def test_each_sign_is_told_with_its_time(left: str, said: str, width: int)
 async def test_the_worst_comes_first_and_the_rest_is_counted() -> None:
     """At 80 columns one and how many more; at 200 all of them; at 40 the first as far as it goes."""
     async with stage(troubled()) as on:
-        assert on.lines()[1].startswith(" ⚑ disk nearly full: 315 MB left, below 268 MB it answers 503")
-        assert "· 4 more" in on.lines()[1] or "…" in on.lines()[1]
+        assert on.lines()[1].startswith(" ⚑ disk nearly full, 315 MB left · 4 more ")
         await on.pilot.resize_terminal(240, 50)
         await on.tick()
         line = on.lines()[1]

@@ -33,8 +33,7 @@ def _notices(view: View) -> Iterator[tuple[str, str]]:
     if reserve and signs.disk_size is not None:
         reserve = min(reserve, signs.disk_size // 10)  # as the journal does
     if reserve and signs.disk_free is not None and signs.disk_free < 2 * reserve:
-        free = bytes_of(signs.disk_free)
-        yield "disk", f"disk nearly full: {free} left, below {bytes_of(reserve)} it answers 503"
+        yield "disk", f"disk nearly full, {bytes_of(signs.disk_free)} left"
     if signs.silent and signs.last_at is not None:
         yield "silence", f"silent since {short_moment(signs.last_at, now)}, which is not usual"
     if seen.behind_since is not None and now - seen.behind_since >= _BEHIND_FOR:

@@ -88,9 +88,9 @@ def _service(view: View, width: int) -> Iterator[Line]:
     if service is not None and service.problem:
         yield from _title("answers 503", f"{service.problem}. The provider sends again what it was not answered"
                           " 200.", width)  # fmt: skip
-    for one in notices(view):
-        if one.about in _NOW:
-            yield from _title(one.text, _NOW[one.about], width)
+    for at, one in enumerate(one for one in notices(view) if one.about in _NOW):
+        yield from [EMPTY] if at else []
+        yield from _title(one.text, _NOW[one.about], width)
 
 
 def _messages(
