@@ -4,24 +4,22 @@ In the service's process and attached from another are two ways to build it, not
 """
 
 import asyncio
-import http.client
 import json
-import socket
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgspec
 from msgspec.structs import replace
 
+from hooklab.admin_client import NoAnswerError, StatusSource, order_service
 from hooklab.database import DatabaseError, is_damaged
-from hooklab.files import Folder, FolderError, free_and_total, socket_address
+from hooklab.files import Folder, free_and_total
 from hooklab.insights import Insights, insights
 from hooklab.journal.base import JournalBatch, JournalDamaged, JournalError
 from hooklab.journal.read import SqliteJournalReader
 from hooklab.judging import DAMAGED
-from hooklab.metrics import ServiceStatus, Snapshot, with_service
+from hooklab.metrics import Snapshot, with_service
 from hooklab.rules import WHOLE_BODY
 from hooklab.store.base import (
     BatchDetail,
@@ -97,10 +95,6 @@ class Monitor(Protocol):
 
     async def close(self) -> None:
         """Lets go of files and connections."""
-
-
-StatusSource = Callable[[], Awaitable[ServiceStatus | None]]
-"""Asks the service for its own word; None where no service runs."""
 
 
 class FolderMonitor:
@@ -265,14 +259,14 @@ class FolderMonitor:
         """Tells the service of damage to the search index, without which a search is slower and finds the same."""
         if self._index.damaged:
             self._index.damaged = False
-            with suppress(MonitorError):
+            with suppress(NoAnswerError):
                 await asyncio.to_thread(order_service, self._folder, "/search/check")
 
     async def _have_store_checked(self, error: Exception) -> str:
         """Tells the service of damage that only readers meet; says what is done about it."""
         try:
             told = await asyncio.to_thread(order_service, self._folder, "/store/check")
-        except MonitorError:
+        except NoAnswerError:
             told = None
         done = (
             "hooklab looks it over now, and rebuilds it from the journal" if told else "mend it with: hooklab rebuild"
@@ -311,58 +305,3 @@ def _quarantined(indexes: set[int], reasons: Mapping[int, str]) -> list[ElementF
         ElementFate(index=index, message_id=None, status=None, became="quarantined", reason=reasons.get(index))
         for index in indexes
     ]
-
-
-async def no_service() -> ServiceStatus | None:
-    """The status source where nobody is to be asked."""
-    return None
-
-
-async def ask_service(folder: Folder) -> ServiceStatus | None:
-    """What the service of a data folder says of itself through its admin socket; None where none answers."""
-    return await asyncio.to_thread(_ask, folder)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, folder: Folder, timeout: float | None = 2.0) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._folder = folder
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        with socket_address(self._folder) as address:
-            self.sock.connect(address)
-
-
-def _ask(folder: Folder) -> ServiceStatus | None:
-    connection = _UnixConnection(folder)
-    try:
-        connection.request("GET", "/status")
-        answer = msgspec.json.decode(connection.getresponse().read())
-        return msgspec.convert(answer["service"], ServiceStatus, strict=False)
-    except (OSError, http.client.HTTPException, FolderError, msgspec.MsgspecError, KeyError, TypeError):
-        return None
-    finally:
-        connection.close()
-
-
-def order_service(folder: Folder, path: str) -> tuple[int, Any] | None:
-    """Has the service of a data folder carry out a `POST`; gives code and JSON of its answer, None without a service.
-
-    Raises:
-        MonitorError: it does not answer, or with something else.
-    """
-    connection = _UnixConnection(folder, timeout=None)
-    try:
-        connection.connect()
-    except (OSError, FolderError):
-        return None
-    try:
-        connection.request("POST", path)
-        answer = connection.getresponse()
-        return answer.status, msgspec.json.decode(answer.read())
-    except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
-        raise MonitorError(f"the service of {folder.path} does not answer: {error}") from error
-    finally:
-        connection.close()

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from uvicorn.config import Config
 
 from hooklab import __version__
+from hooklab.admin_client import no_service
 from hooklab.config import Settings
 from hooklab.database import DatabaseError, remove_database
 from hooklab.files import Folder, FolderError, FolderLock, bind_private_socket, read_or_make_token, read_token
@@ -26,7 +27,7 @@ from hooklab.indexer import Indexer
 from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.metrics import Counters, ServiceStatus
-from hooklab.monitor import FolderMonitor, no_service
+from hooklab.monitor import FolderMonitor
 from hooklab.projection import Projection
 from hooklab.receiver.access import Hook
 from hooklab.receiver.admin import create_admin_app

@@ -23,12 +23,12 @@ from typing import Any, Final
 
 from lives import Post, play, samples, stream
 
+from hooklab.admin_client import ask_service
 from hooklab.commands.common import clock
 from hooklab.commands.run import _has_terminal
 from hooklab.commands.send import post
 from hooklab.config import load_settings
 from hooklab.files import Folder
-from hooklab.monitor import ask_service
 from hooklab.service import ServiceError, ServiceThread
 
 HOOKLAB: Final = (sys.executable, "-m", "hooklab")

@@ -23,9 +23,10 @@ from support import RunningService
 from textual.app import App
 from textual.pilot import Pilot
 
+from hooklab.admin_client import ask_service
 from hooklab.commands.common import clock
 from hooklab.files import Folder
-from hooklab.monitor import FolderMonitor, ask_service
+from hooklab.monitor import FolderMonitor
 from hooklab.tui.app import MonitorApp
 
 _SECONDS: Final = 45

@@ -13,10 +13,11 @@ import pytest
 from pty_stage import Terminal
 from support import RunningService, body_of, hooklab, report
 
+from hooklab.admin_client import no_service
 from hooklab.commands.common import clock
 from hooklab.export.pages import pages
 from hooklab.files import Folder
-from hooklab.monitor import FolderMonitor, no_service
+from hooklab.monitor import FolderMonitor
 from hooklab.store.base import ALL, MessageRow
 
 MESSAGES = 2500

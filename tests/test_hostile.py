@@ -16,10 +16,11 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from hooklab.admin_client import ask_service
 from hooklab.commands.common import clock
 from hooklab.files import Folder
 from hooklab.metrics import ServiceStatus
-from hooklab.monitor import FolderMonitor, ask_service
+from hooklab.monitor import FolderMonitor
 from hooklab.store.base import ALL, Condition, Found, QuarantineRow
 from hooklab.text import clean
 from hooklab.times import DAY

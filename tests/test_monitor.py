@@ -5,8 +5,9 @@ from pathlib import Path
 
 from support import RunningService, body_of, pair, report
 
+from hooklab.admin_client import ask_service
 from hooklab.files import Folder
-from hooklab.monitor import FolderMonitor, ask_service
+from hooklab.monitor import FolderMonitor
 
 
 async def test_a_batch_says_what_each_element_became(tmp_path: Path) -> None:

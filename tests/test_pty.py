@@ -17,9 +17,9 @@ import pytest
 from pty_stage import Terminal, hooklab_run, until
 from support import TOKEN, RunningService, body_of, hooklab, json_of, pair
 
+from hooklab.admin_client import _ask
 from hooklab.commands.send import post
 from hooklab.files import Folder
-from hooklab.monitor import _ask
 from hooklab.tui.driver import SteadyFile
 
 

@@ -19,12 +19,13 @@ from test_store import NOON, MemoryJournal
 
 from hooklab import indexer as indexing
 from hooklab import projector
+from hooklab.admin_client import no_service
 from hooklab.files import Folder
 from hooklab.filters import FilterError, parse_filter
 from hooklab.healing import Healer
 from hooklab.indexer import Indexer
 from hooklab.judging import Reading, judge_element
-from hooklab.monitor import FolderMonitor, no_service
+from hooklab.monitor import FolderMonitor
 from hooklab.projector import Projector
 from hooklab.store import find
 from hooklab.store.base import Condition, MessageRow

@@ -10,12 +10,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from hooklab.admin_client import NoAnswerError, ask_service
 from hooklab.config import Settings
 from hooklab.export.file import ExportError
 from hooklab.export.lines import json_line
 from hooklab.files import Folder, FolderError
 from hooklab.filters import FilterError
-from hooklab.monitor import FolderMonitor, MonitorError, ask_service
+from hooklab.monitor import FolderMonitor, MonitorError
 from hooklab.simulator.truth import TruthError
 from hooklab.text import clean
 
@@ -26,7 +27,7 @@ class CommandError(Exception):
     """A command cannot do what was asked; the text says why and what to do."""
 
 
-EXPECTED_ERRORS = (CommandError, FolderError, FilterError, MonitorError, TruthError, ExportError)
+EXPECTED_ERRORS = (CommandError, FolderError, FilterError, MonitorError, NoAnswerError, TruthError, ExportError)
 """Answers, not faults: their text is the one line that goes to stderr."""
 
 

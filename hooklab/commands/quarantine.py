@@ -7,6 +7,7 @@ import sys
 
 import msgspec
 
+from hooklab.admin_client import order_service
 from hooklab.commands.common import CommandError, print_json, print_line, print_table, read
 from hooklab.config import Settings
 from hooklab.database import DatabaseError
@@ -14,7 +15,6 @@ from hooklab.files import Folder, FolderLock
 from hooklab.healing import Retried
 from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
-from hooklab.monitor import order_service
 from hooklab.projection import Projection
 from hooklab.store.base import StoreError
 

@@ -8,13 +8,14 @@ import os
 import sqlite3
 import sys
 
+from hooklab.admin_client import ask_service
 from hooklab.commands.common import CommandError, clock, end_quietly
 from hooklab.config import Settings
 from hooklab.database import DatabaseError, require_ours
 from hooklab.files import Folder, FolderError, read_token
 from hooklab.journal.schema import JOURNAL
 from hooklab.metrics import ServiceStatus
-from hooklab.monitor import FolderMonitor, ask_service
+from hooklab.monitor import FolderMonitor
 from hooklab.service import Service, ServiceThread, hook_url
 from hooklab.tui.app import MonitorApp
 from hooklab.tui.driver import SteadyDriver, log_faults

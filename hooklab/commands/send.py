@@ -6,10 +6,10 @@ import http.client
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from hooklab.admin_client import ask_service
 from hooklab.commands.common import CommandError, print_line
 from hooklab.config import Settings
 from hooklab.files import Folder
-from hooklab.monitor import ask_service
 from hooklab.text import clean
 
 _TIMEOUT = 15.0

@@ -5,10 +5,10 @@ import asyncio
 import sys
 from urllib.parse import urlsplit
 
+from hooklab.admin_client import ask_service
 from hooklab.commands.common import CommandError
 from hooklab.config import Settings
 from hooklab.files import Folder, read_token
-from hooklab.monitor import ask_service
 from hooklab.service import ServiceError, hook_url, token_of
 from hooklab.snippets import sms_webhooks
 from hooklab.text import clean

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from msgspec.structs import asdict
 
+from hooklab.admin_client import ask_service
 from hooklab.commands.common import CommandError, clock, print_json, print_line
 from hooklab.config import Settings
 from hooklab.database import DatabaseError
 from hooklab.files import Folder
 from hooklab.journal.base import JournalError
 from hooklab.journal.read import SqliteJournalReader
-from hooklab.monitor import ask_service
 from hooklab.simulator.truth import Truth, read_truth
 from hooklab.store.base import BatchRow, QuarantineRow
 from hooklab.store.read import SqliteStoreReader

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from hooklab.admin_client import ask_service
 from hooklab.config import Settings
 from hooklab.files import Folder
 from hooklab.health.base import MIB, Finding
@@ -29,7 +30,6 @@ from hooklab.health.program import judge_program, look_at_program
 from hooklab.health.reading import Alone, Disturbed, wal_size
 from hooklab.health.service import Runs, judge_door, judge_runs, look_at_door, owner_of
 from hooklab.health.token import judge_token, look_at_token
-from hooklab.monitor import ask_service
 from hooklab.times import SECOND, Clock
 
 _ALONE_SECONDS: Final = 20.0

@@ -15,9 +15,10 @@ from msgspec import Struct
 from pty_stage import Terminal
 
 from bench.many import END, RARE, Made, fill_index, make, number_of, order_of, size
+from hooklab.admin_client import no_service
 from hooklab.files import Folder
 from hooklab.filters import parse_filter
-from hooklab.monitor import FolderMonitor, no_service
+from hooklab.monitor import FolderMonitor
 from hooklab.times import iso
 from hooklab.wire import format_uuid
 

@@ -271,7 +271,11 @@ class MessagesScreen(ListScreen[MessageRow]):
         if self._empty.display:
             return
         rows = self.list.rows
-        counted = (len(rows) if rows.complete else None) if self.filter_words else self._view.counters.messages
+        counted = (
+            (len(rows) if rows.complete and rows.newest else None)
+            if self.filter_words
+            else self._view.counters.messages
+        )
         self.monitor_app.export(self._source.where, self.filter_words, counted)
 
     def on_row_list_opened(self, event: RowList.Opened) -> None:
