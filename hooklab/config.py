@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import platformdirs
@@ -38,6 +38,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A message is stuck when it is pending with nothing new for longer than this: 90s, 30m, 7d. None is 24h."""
     assume_timezone: str | None = None
     """The zone of reported times that name none; the store keeps it, a change wants `hooklab rebuild`."""
+    theme: Literal["dark", "light", "terminal"] = "dark"
+    """The screen's colours, where the terminal has 256 or more; "terminal" leaves them to it."""
     sent_at_key: str | None = None
     """The key of a JSON custom payload under which your system tells when it sent the message, dots between keys of
     nested objects; empty for none. The store keeps it, a change wants `hooklab rebuild`."""

@@ -1,8 +1,10 @@
 """An app on a fake monitor, for the tests of the screen."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from msgspec.structs import replace
 from textual.pilot import Pilot
@@ -46,6 +48,15 @@ class Stage:
 
     def text(self) -> str:
         return "\n".join(self.lines())
+
+
+@contextmanager
+def colours(**environment: str) -> Iterator[None]:
+    """A terminal of all colours, but for what `environment` says."""
+    with patch.dict("os.environ", {"COLORTERM": "truecolor", "TERM": "xterm-256color", **environment}):
+        if "NO_COLOR" not in environment:
+            os.environ.pop("NO_COLOR", None)
+        yield
 
 
 @asynccontextmanager

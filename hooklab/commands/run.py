@@ -95,7 +95,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
         try:
             service = thread.start()
             _warn(settings)
-            ended = show_screen(folder, service, thread, leaving)
+            ended = show_screen(folder, service, thread, leaving, settings.theme)
             if ended == "hangup":
                 let_go_of_terminal()
             if ended in _GOES_ON:

@@ -24,7 +24,7 @@ from hooklab.tui.terminal import HANGUP, STOP, Leaving, handle_signals
 log = logging.getLogger("hooklab.screen")
 
 
-def show_screen(folder: Folder, service: Service, thread: ServiceThread, leaving: Leaving) -> str:
+def show_screen(folder: Folder, service: Service, thread: ServiceThread, leaving: Leaving, theme: str) -> str:
     """Shows the screen of the service in this process until `leaving` or somebody at its keys ends it.
 
     Returns:
@@ -41,7 +41,8 @@ def show_screen(folder: Folder, service: Service, thread: ServiceThread, leaving
         return None
 
     monitor = FolderMonitor(folder, clock, status)
-    return _run(MonitorApp(monitor, clock, hook_url=service.hook_url, owns_service=True, leaving=leaving))
+    app = MonitorApp(monitor, clock, hook_url=service.hook_url, owns_service=True, leaving=leaving, theme=theme)
+    return _run(app)
 
 
 def _run(app: MonitorApp) -> str:
@@ -84,7 +85,8 @@ def attach(given: argparse.Namespace, settings: Settings) -> int:
         return await ask_service(folder)
 
     monitor = FolderMonitor(folder, clock, status)
-    app = MonitorApp(monitor, clock, hook_url=_known_hook_url(folder, settings), owns_service=False)
+    url = _known_hook_url(folder, settings)
+    app = MonitorApp(monitor, clock, hook_url=url, owns_service=False, theme=settings.theme)
     handle_signals(app.leaving)
     # A folder that is only looked at gets no log; what the screen's end has to say is one line.
     log.addHandler(logging.NullHandler())

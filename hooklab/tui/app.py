@@ -40,7 +40,7 @@ from hooklab.tui.screens.timeline import TimelineScreen
 from hooklab.tui.seen import NOT_SEEN, look
 from hooklab.tui.targets import Target, ToBatch, ToMessage, ToMessages, ToQuarantined, ToScreen
 from hooklab.tui.terminal import Leaving
-from hooklab.tui.theme import QUIET, TERMINAL
+from hooklab.tui.theme import TERMINAL, THEMES
 from hooklab.tui.view import View
 from hooklab.tui.widgets.head import trouble_sentence
 from hooklab.tui.widgets.scroll_lines import ScrollLines
@@ -86,6 +86,7 @@ class MonitorApp(App[str | None]):
         Binding("m", "reveal", show=False),
         Binding("y", "copy", show=False),
         Binding("u", "setup", show=False),
+        Binding("T", "next_theme", show=False),
         Binding("colon", "command_palette", show=False),
         Binding("ctrl+p", "command_palette", show=False),
         *(Binding(key, f"go('{name}')", show=False) for key, name in SCREENS),
@@ -100,8 +101,11 @@ class MonitorApp(App[str | None]):
         owns_service: bool,
         leaving: Leaving | None = None,
         timer: Callable[[], float] = time.monotonic,
+        theme: str = "dark",
     ) -> None:
-        """`clock` tells the time, which somebody may set; `timer` gives seconds that only ever grow."""
+        """`clock` tells the time, which somebody may set; `timer` gives seconds that only ever grow; `theme` names
+        one of THEMES, for terminals that have the colours.
+        """
         # Without colours Textual must be told before it chooses its filters, or all becomes black on black.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self._monitor = monitor
@@ -121,10 +125,10 @@ class MonitorApp(App[str | None]):
         self.view = View(now=clock(), given_url=hook_url)
         self.plain_marks = os.environ.get("TERM") == "linux"
         self.animation_level = "none"
-        self.register_theme(QUIET)
-        self.register_theme(TERMINAL)
-        colours = self.console.color_system in {"truecolor", "256"}
-        self.theme = QUIET.name if colours and not self.no_color else TERMINAL.name
+        for one in THEMES.values():
+            self.register_theme(one)
+        self._has_colours = self.console.color_system in {"truecolor", "256"} and not self.no_color
+        self.theme = THEMES[theme].name if self._has_colours else TERMINAL.name
 
     def on_mount(self) -> None:
         """The first screen and the one timer; and from now on it can be asked to leave."""
@@ -324,6 +328,12 @@ class MonitorApp(App[str | None]):
         self._revealed = not self._revealed
         self._publish()
 
+    def action_next_theme(self) -> None:
+        """The next look; a terminal of 16 colours, or without any, has but its own."""
+        if self._has_colours:
+            names = [one.name for one in THEMES.values()]
+            self.theme = names[(names.index(self.theme) + 1) % len(names)]
+
     def action_copy(self) -> None:
         """Copies what the screen has selected."""
         screen = self._front()
@@ -348,6 +358,7 @@ class MonitorApp(App[str | None]):
         yield SystemCommand("Go to a time", "key t", self._jump)
         yield SystemCommand("Copy the id or number", "key y", self.action_copy)
         yield SystemCommand("Reveal or mask phone numbers", "key m", self.action_reveal)
+        yield SystemCommand("Change theme: dark, light, the terminal's own", "key T", self.action_next_theme)
         yield SystemCommand("Help", "key ?", self.action_help)
         yield SystemCommand("Hook URL, curl line and snippet", "key u", self.action_setup)
         yield SystemCommand("Quit", "key q", self.action_leave)

@@ -30,6 +30,7 @@ KEYMAP: Final = (
     Key("r", "a body as it came, or as indented JSON again", ("r",)),
     Key("u", "the hook URL, the curl line and the smsWebhooks JSON", ("u",)),
     Key("[ ]", "in the insights: a shorter, a longer window", ("left_square_bracket", "right_square_bracket")),
+    Key("T", "another theme: dark, light, the terminal's own colours", ("T",)),
     Key("ctrl+p :", "command palette: everything by its name", ("ctrl+p", "colon")),
     Key("?", "this help", ("question_mark",)),
     Key(

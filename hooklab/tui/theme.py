@@ -1,4 +1,4 @@
-"""Two looks: a quiet dark one, and one that leaves every colour to the terminal."""
+"""Three looks: a quiet dark one, a quiet light one, and one that leaves every colour to the terminal."""
 
 from typing import Final
 
@@ -18,6 +18,22 @@ QUIET: Final = Theme(
     error="#f07178",
     dark=True,
     variables={"wait": "#d8c37a", "quiet": "#8792a2", "rule": "#2f3845", "strong": "#ffffff", "ground": "#1f2a38"},
+)
+
+LIGHT: Final = Theme(
+    name="hooklab-light",
+    primary="#0b5cad",
+    secondary="#0b5cad",
+    accent="#0b5cad",
+    foreground="#24292f",
+    background="#fbfbf9",
+    surface="#fbfbf9",
+    panel="#eef1f5",
+    success="#1a7f37",
+    warning="#a04a00",
+    error="#c0262d",
+    dark=False,
+    variables={"wait": "#7a5d00", "quiet": "#5b6675", "rule": "#c3cbd5", "strong": "#000000", "ground": "#dce8f6"},
 )
 
 TERMINAL: Final = Theme(
@@ -44,3 +60,6 @@ TERMINAL: Final = Theme(
         "ground": "ansi_default",
     },
 )
+
+THEMES: Final = {"dark": QUIET, "light": LIGHT, "terminal": TERMINAL}
+"""By the names that the setting `theme` has for them, in the order in which `T` goes through them."""
