@@ -5,7 +5,18 @@ from typing import Final
 
 from msgspec import Struct
 
-from hooklab.insights import Insights, Lag, Organization, PendingToFinal, Provider, Reason, SentToFinal, Times
+from hooklab.insights import (
+    MANY,
+    Hour,
+    Insights,
+    Lag,
+    Organization,
+    PendingToFinal,
+    Provider,
+    Reason,
+    SentToFinal,
+    Times,
+)
 from hooklab.text import clean
 
 HOURS: Final = 24
@@ -14,6 +25,10 @@ _LABEL: Final = 40
 _UNITS: Final = ((1.0, 0.001, "ms"), (100.0, 1.0, "s"), (6000.0, 60.0, "min"), (172_800.0, 3600.0, "h"))
 _RETRIES: Final = 8
 _SILENCES: Final = 5
+
+
+PICTURES: Final = ("received", "pending_to_final", "sent_to_final", "hours")
+"""What a screen that can draw shows as a picture in place of the rows."""
 
 
 class Row(Struct, frozen=True):
@@ -37,6 +52,10 @@ class Section(Struct, frozen=True):
     """Sentences that want a look."""
     notes: list[str] = []
     """What one must know to read it rightly."""
+    of_rows: list[str] = []
+    """What one must know beside to read the rows."""
+    about: str = ""
+    """What a picture can show of it: a name of PICTURES, or nothing."""
 
 
 def findings(found: Insights) -> list[Section]:
@@ -45,6 +64,7 @@ def findings(found: Insights) -> list[Section]:
         return [Section("insights", "Nothing came in this window.")]
     sections = [
         _delivery(found),
+        _received(found.provider, all_organizations=found.organization is not None),
         _pending_to_final(found.pending_to_final),
         *([] if found.sent_to_final is None else [_sent_to_final(found.sent_to_final)]),
         _reasons(found.failure_reasons, found.other_reasons),
@@ -131,6 +151,25 @@ def _state(name: str, count: int, whole: int, role: str) -> Row:
     return Row(name, (f"{count:,}", percent(count / whole)), count / whole, role)
 
 
+def _received(provider: Provider, *, all_organizations: bool) -> Section:
+    steps = provider.received.steps
+    delivered, failed = sum(one.delivered for one in steps), sum(one.not_delivered for one in steps)
+    if not delivered and not failed:
+        return Section("finals received", "No final was received in this window." if provider.batches else "")
+    most = max(steps, key=lambda one: one.delivered + one.not_delivered)
+    return Section(
+        f"finals received, {took(provider.received.step_s)} a column",
+        f"{_many(delivered, 'report')} said DELIVERED, {failed:,} NOT_DELIVERED; the most,"
+        f" {most.delivered + most.not_delivered:,}, came in the {took(provider.received.step_s)} from"
+        f" {_moment(most.start)} on.",
+        notes=[
+            "New reports by the time of receiving; a message in several segments may have a final for each.",
+            *(["Told over all organizations."] if all_organizations else []),
+        ],
+        about="received",
+    )
+
+
 def _percentiles(times: Times) -> str:
     if not times.messages:
         return "No message has such a time."
@@ -172,6 +211,7 @@ def _pending_to_final(times: PendingToFinal) -> Section:
         _histogram(times),
         [],
         notes,
+        about="pending_to_final",
     )
 
 
@@ -183,7 +223,7 @@ def _sent_to_final(times: SentToFinal) -> Section:
     if times.backwards:
         notes.append(f"{_many(times.backwards, 'message')} tell one after the final's: a clock is wrong.")
     title = f"from sent to final, {_many(times.messages, 'message')}"
-    return Section(title, _percentiles(times), _histogram(times), [], notes)
+    return Section(title, _percentiles(times), _histogram(times), [], notes, about="sent_to_final")
 
 
 def _reasons(reasons: Sequence[Reason], others: int) -> Section:
@@ -222,16 +262,32 @@ def _hours(found: Insights) -> Section:
     older = len(found.by_hour) - len(shown)
     return Section(
         "delivery rate by hour",
-        "",
+        _worst_hour(found.by_hour),
         [
             Row(_moment(one.hour), (f"{one.messages:,}", percent(one.delivery_rate)), one.messages / most)
             for one in shown
         ],
         [],
         [
-            "By the hour in which a message was first heard of; the bar is how many.",
+            "By the hour in which a message was first heard of.",
+        ],
+        [
+            "The bar is how many messages.",
             *([f"{_many(older, 'older hour')} with messages: hooklab insights --json."] if older else []),
         ],
+        "hours",
+    )
+
+
+def _worst_hour(hours: Sequence[Hour]) -> str:
+    """Of the hours that have enough finals for a rate to say anything."""
+    known = [one for one in hours if one.delivery_rate is not None and one.delivered + one.not_delivered >= MANY]
+    if len(known) < 2:
+        return ""
+    worst = min(known, key=lambda one: one.delivery_rate or 0)
+    return (
+        f"Lowest in the hour from {_moment(worst.hour)}: {percent(worst.delivery_rate)} of"
+        f" {_many(worst.delivered + worst.not_delivered, 'final')}."
     )
 
 

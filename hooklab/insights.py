@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from hooklab import facts
 from hooklab.histogram import Counted, edges, quantile, total
+from hooklab.received import CountedStep, Received, received
 from hooklab.silence import MinuteGap, Silence, Usual, silences
 from hooklab.times import HOUR, iso
 
@@ -21,7 +22,7 @@ _TIMES: Final = (("p50_s", 0.5), ("p90_s", 0.9), ("p95_s", 0.95), ("p99_s", 0.99
 _HOUR_QUARTERS: Final = 4
 _FARTHEST: Final = 14 * _HOUR_QUARTERS
 """No zone is farther from UTC."""
-_MANY: Final = 20
+MANY: Final = 20
 """Below so many nothing is concluded from a share."""
 _NOTED: Final = 0.2
 """A share from which on a clock that is off is worth a word."""
@@ -56,6 +57,10 @@ class Measured(Struct, frozen=True, kw_only=True):
     reports: int = 0
     repeats: int = 0
     late: int = 0
+    step: int = 60
+    """Minutes."""
+    steps: Sequence[CountedStep] = ()
+    """In order."""
     gaps: Sequence[MinuteGap] = ()
     usual: Usual = Usual()
     sent_at_key: str | None = None
@@ -167,6 +172,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     late: int
     late_share: float | None
     """Of the reports."""
+    received: Received
+    """The new reports among them."""
     most_attempts: int
     retries: list[Retry]
     lag: Lag
@@ -315,6 +322,7 @@ def _provider(found: Measured) -> Provider:
         repeated_share=_share(found.repeats, found.reports + found.repeats),
         late=found.late,
         late_share=_share(found.late, found.reports),
+        received=received(found.step, found.steps),
         most_attempts=max((one.attempt for one in retries), default=1 if found.batches else 0),
         retries=retries,
         lag=_lag(found.lags, found.assumed_east),
@@ -362,7 +370,7 @@ def _clock_off(off: Mapping[int, int], assumed_east: int | None) -> ClockOff | N
     """The commonest offset, if it is that of at least a fifth of the reports."""
     reports = sum(off.values())
     count, quarters = max(((count, quarters) for quarters, count in off.items() if quarters), default=(0, 0))
-    if count < _MANY or count < reports * _NOTED or abs(quarters) > _FARTHEST:
+    if count < MANY or count < reports * _NOTED or abs(quarters) > _FARTHEST:
         return None
     zone = None
     if assumed_east is not None:

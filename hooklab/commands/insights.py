@@ -37,5 +37,5 @@ def _print(section: Section) -> None:
         figures = "  ".join(text.rjust(width) for text, width in zip(row.figures, widths, strict=True))
         bar = "" if row.bar is None else "#" * round(row.bar * _BAR)
         print_line(f"  {row.label:<{label}}  {figures}  {bar}".rstrip())
-    for text in section.notes:
+    for text in (*section.notes, *section.of_rows):
         print_line(f"  ({text.rstrip('.')})")

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from hooklab import facts
 from hooklab.insights import TOP, Measured, Outcomes
+from hooklab.received import step_of
 from hooklab.silence import Usual, silences
 from hooklab.times import HOUR, MINUTE, SECOND, zone
 
@@ -55,6 +56,11 @@ _SUMS: Final = (
     "SELECT coalesce(sum(batches), 0), coalesce(sum(reports), 0), coalesce(sum(repeats), 0), coalesce(sum(late), 0)"
     " FROM minutes WHERE minute >= :since_minute"
 )
+_FIRST: Final = "SELECT min(minute) FROM minutes WHERE minute >= :since_minute"
+_STEPS: Final = (
+    "SELECT minute / :step, sum(delivered), sum(not_delivered), sum(pending) FROM minutes"
+    " WHERE minute >= :since_minute GROUP BY 1 ORDER BY 1"
+)
 _USUAL: Final = (
     "SELECT min(minute), max(minute), minute / 60, count(*) FROM minutes"
     " WHERE minute >= :history AND batches > 0 GROUP BY minute / 60 ORDER BY minute / 60"
@@ -91,6 +97,8 @@ async def measure(fetch: Fetch, since: int, org: str | None, now: int, stuck_aft
     [sums] = await fetch(_SUMS, values)
     [(stuck,)] = await fetch(_STUCK, values)
     usual = _usual(await fetch(_USUAL, values), minute)
+    [(first,)] = await fetch(_FIRST, values) if not since else [(since // MINUTE,)]
+    step = step_of(minute if first is None else first, minute)
     settings = dict(await fetch("SELECT name, value FROM settings", {}))
     return Measured(
         facts=await fetch(_FACTS, values),
@@ -102,6 +110,8 @@ async def measure(fetch: Fetch, since: int, org: str | None, now: int, stuck_aft
         lags=await fetch(_LAGS, values),
         retries=await fetch(_RETRIES, values),
         **dict(zip(("batches", "reports", "repeats", "late"), sums, strict=True)),
+        step=step,
+        steps=await fetch(_STEPS, {**values, "step": step}),
         gaps=[*await fetch(_LONG_GAPS, values), *_lasting(usual, minute)],
         usual=usual,
         sent_at_key=settings.get("sent_at_key") or None,

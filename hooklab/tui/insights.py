@@ -1,7 +1,8 @@
 """Answers about delivery as lines: every figure is that of `hooklab insights --json`. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Final
 
 from hooklab.findings import Row, Section, findings, widths_of, window_of
@@ -16,20 +17,30 @@ _GAP: Final = 4
 _BAR: Final = 40
 _LEAST_BAR: Final = 5
 _INDENT: Final = "   "
+_NONE: Final[Mapping[str, Sequence[Line]]] = MappingProxyType({})
 
 
-def insight_lines(found: Insights, window: int, width: int) -> list[Line]:
-    """All answers, in two columns where there is room."""
+Pictures = Mapping[str, Sequence[Line]]
+"""Lines in place of the rows of sections, by `Section.about`."""
+
+
+def column_of(width: int) -> int:
+    """The width of a column: all of it, or half where there is room for two."""
+    return width if width < _TWO_COLUMNS else (width - _GAP) // 2
+
+
+def insight_lines(found: Insights, window: int, width: int, pictures: Pictures = _NONE) -> list[Line]:
+    """All answers, in two columns where there is room; `pictures` are as wide as a column."""
     sections = findings(found)
     lines = [*_window(found, window, width), EMPTY]
-    if width < _TWO_COLUMNS:
-        return lines + _stacked(sections, width)
-    half = (width - _GAP) // 2
-    heights = [len(_stacked([one], half)) + 1 for one in sections]
+    column = column_of(width)
+    if column == width:
+        return lines + _stacked(sections, width, pictures)
+    heights = [len(_stacked([one], column, pictures)) + 1 for one in sections]
     middle = min(range(1, len(heights) + 1), key=lambda at: max(sum(heights[:at]), sum(heights[at:])))
-    left, right = _stacked(sections[:middle], half), _stacked(sections[middle:], half)
+    left, right = _stacked(sections[:middle], column, pictures), _stacked(sections[middle:], column, pictures)
     return lines + [
-        line(*fitted(one.pieces, half + _GAP), *other.pieces)
+        line(*fitted(one.pieces, column + _GAP), *other.pieces)
         for one, other in zip_longest(left, right, fillvalue=EMPTY)
     ]
 
@@ -47,14 +58,15 @@ def _window(found: Insights, window: int, width: int) -> Iterator[Line]:
         yield line(Piece(cut(f" {window_of(found)}", width), "quiet"))
 
 
-def _stacked(sections: Sequence[Section], width: int) -> list[Line]:
+def _stacked(sections: Sequence[Section], width: int, pictures: Pictures) -> list[Line]:
     lines: list[Line] = []
     for section in sections:
-        lines += [EMPTY, *_section(section, width)] if lines else _section(section, width)
+        picture = pictures.get(section.about)
+        lines += [EMPTY, *_section(section, width, picture)] if lines else _section(section, width, picture)
     return lines
 
 
-def _section(section: Section, width: int) -> Iterator[Line]:
+def _section(section: Section, width: int, picture: Sequence[Line] | None) -> Iterator[Line]:
     first, *more = wrap(section.title, width - 2)
     yield line(Piece(f" {first}", "accent"))
     yield from (line(Piece(f" {text}", "accent")) for text in more)
@@ -64,8 +76,8 @@ def _section(section: Section, width: int) -> Iterator[Line]:
         first, *more = wrap(text, width - len(_INDENT) - 1)
         yield line(Piece(" ⚑ ", "warn"), first)
         yield from (line(_INDENT, one) for one in more)
-    yield from _rows(section.rows, width)
-    for text in section.notes:
+    yield from _rows(section.rows, width) if picture is None else picture
+    for text in section.notes if picture is not None else [*section.notes, *section.of_rows]:
         yield from _wrapped(text, "quiet", width)
 
 

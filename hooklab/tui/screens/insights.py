@@ -1,16 +1,18 @@
 """Answers about delivery, and about how the provider behaves."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import ClassVar, Final
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from hooklab.insights import Insights
 from hooklab.monitor import Monitor
 from hooklab.times import HOUR, MINUTE
-from hooklab.tui.insights import WINDOWS, insight_lines
+from hooklab.tui.insights import WINDOWS, Pictures, column_of, insight_lines
 from hooklab.tui.screens.live import LiveScreen, data_mark
 from hooklab.tui.view import View
 from hooklab.tui.widgets.head import Head, is_small
@@ -47,6 +49,9 @@ class InsightsScreen(LiveScreen):
         self._mark: tuple[int, ...] | None = None
         self._not_before = 0.0
         self._found: tuple[int, Insights] | None = None
+        self._pictures: Pictures = {}
+        self._drawn: int | None = None
+        """The width for which the pictures are."""
 
     def compose(self) -> ComposeResult:
         """Like the lists."""
@@ -60,19 +65,36 @@ class InsightsScreen(LiveScreen):
         self._body.focus()
 
     async def load(self, monitor: Monitor, view: View) -> None:
-        """Reads the window if something changed and the last read is long enough ago."""
+        """Reads the window if something changed and the last read is long enough ago, and draws what it gave."""
+        begun = self._timer()
+        if await self._read(monitor, view, begun) or self._is_redrawn():
+            await self._draw()
+            ended = self._timer()
+            self._not_before = ended + max(_EVERY, _SHARE * (ended - begun))
+
+    async def _read(self, monitor: Monitor, view: View, begun: float) -> bool:
         window = self._window
         mark = (window, view.now // MINUTE, *data_mark(view))
-        begun = self._timer()
         same_window = self._mark is not None and self._mark[0] == window
         if mark == self._mark or (same_window and begun < self._not_before):
-            return
+            return False
         back = WINDOWS[window][1]
         since = None if back is None else (view.now - back) // HOUR * HOUR
         self._found = window, await monitor.insights(since, None)
         self._mark = mark
-        ended = self._timer()
-        self._not_before = ended + max(_EVERY, _SHARE * (ended - begun))
+        return True
+
+    def _is_redrawn(self) -> bool:
+        """Whether the pictures are of another width than there is now."""
+        return self._drawn not in (None, column_of(self._body.size.width))
+
+    async def _draw(self) -> None:
+        """Pictures take a while, so that a thread draws them."""
+        assert self._found is not None
+        _, found = self._found
+        width = column_of(self._body.size.width)
+        self._pictures = await asyncio.to_thread(_drawn, found, width)
+        self._drawn = width
 
     def show(self, view: View) -> None:
         """Draws what changed."""
@@ -81,11 +103,24 @@ class InsightsScreen(LiveScreen):
         self._tabs.show(view)
         reading = self._found is None or self._found[0] != self._window
         if self._body.size.width and self._found is not None and not reading:
-            self._body.show(insight_lines(self._found[1], self._window, self._body.size.width))
+            width = self._body.size.width
+            pictures = {} if self._is_redrawn() else self._pictures
+            self._body.show(insight_lines(self._found[1], self._window, width, pictures))
         self._keys.show("reading …" if reading else "")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Another width wants other pictures."""
+        super().on_resize(event)
+        self.call_after_refresh(self.monitor_app.poll)
 
     def action_window(self, by: int) -> None:
         """Chooses another window."""
         self._window = max(0, min(self._window + by, len(WINDOWS) - 1))
         self.show(self.monitor_app.view)
         self.monitor_app.poll()
+
+
+def _drawn(found: Insights, width: int) -> Pictures:
+    from hooklab.tui.pictures import pictures  # noqa: PLC0415  plotext is loaded where it is needed first
+
+    return pictures(found, width)
