@@ -6,7 +6,7 @@ ARGS   ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-system soak bench check format clean
+.PHONY: help run demo test test-system screenshots soak bench check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: $(VENV)/.dev ## run the test suite (ARGS="-k name" to choose)
 
 test-system: $(VENV)/.dev ## the tests that need root, mounts or Debian packages; says by name what cannot run here
 	@$(BIN)/python -m pytest -m system -n 0 -rs $(ARGS)
+
+screenshots: $(VENV)/.dev ## draw every screen anew, the references of the visual tests; then look at what git shows
+	@$(BIN)/python tests/gallery.py $(ARGS)
 
 soak: $(VENV)/.dev ## long fault campaigns (ARGS="kill" for one, ARGS="--help" says which)
 	@PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
