@@ -44,7 +44,8 @@ SIZES: Final = ("80x24", "120x36", "200x50")
 THEMES: Final = ("dark", "light")
 WALK: Final = (
     ("messages", ()),
-    ("timeline", ("3", "enter")),
+    ("stuck", ("3", "enter")),
+    ("timeline", ("escape", *"jjjjjjj", "enter")),
     ("filter", ("1", "slash", "state:not_delivered since:1h")),
     ("filtered", ("enter", "j", "j")),
     ("copied", ("y",)),

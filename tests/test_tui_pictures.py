@@ -1,6 +1,8 @@
 """The insights as pictures: what is drawn where, and what is not drawn at all."""
 
 import asyncio
+import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -59,6 +61,16 @@ def test_columns_are_as_high_as_what_they_are_of() -> None:
     assert f"{'▄':>{HEIGHT}}" in drawn
     assert full[1:] + "▒" in drawn
     assert "█ delivered   ▒ not_delivered" in lines[-1]
+
+
+def test_a_day_is_named_where_it_begins() -> None:
+    """Of a week each day once, at its first step."""
+    found = told(NOW - 7 * 24 * HOUR, **received((5, 1), (9, 2), step=180))
+    lines = rows(found, "received")
+    days = [f"{day} Nov" for day in range(17, 24)]
+    assert re.findall(r"\d\d \w+", lines[HEIGHT]) == days
+    places = [lines[HEIGHT].index(day) for day in days]
+    assert len({later - one for one, later in pairwise(places)}) <= 2
 
 
 def test_colours_are_those_of_the_states() -> None:

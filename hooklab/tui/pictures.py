@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Final, Literal
 
 from textual_plotext import Plot
@@ -187,7 +188,7 @@ def _received(found: Insights, room: int) -> list[Line]:
     canvas.bars([_level(one, top, 2 * HEIGHT) for one in finals], "good")
     # From a quarter of a line on: a whole line for the least would make few look like many.
     canvas.blocks([math.ceil(one / top * HEIGHT - 0.25) for one in failed], "bad", "▒")
-    below = [(canvas.begin(at), _time(step * received.step_s, received.step_s)) for at, step in enumerate(steps)]
+    below = _times_below(canvas, steps, received.step_s)
     legend = line(_INDENT, Piece("█", "good"), " delivered   ", Piece("▒", "bad"), " not_delivered, in whole lines")
     return [*canvas.lines(below), legend]
 
@@ -240,9 +241,16 @@ def _rates(found: Insights, room: int) -> list[Line]:
     canvas = _Canvas(len(steps), scale, room)
     levels = [round((rates[at] - low) / (1 - low) * (2 * HEIGHT - 1)) if at in rates else None for at in steps]
     canvas.dashes(levels, "good")
-    return canvas.lines(
-        (canvas.begin(at), _time(step * group * _HOUR, group * _HOUR)) for at, step in enumerate(steps)
-    )
+    return canvas.lines(_times_below(canvas, steps, group * _HOUR))
+
+
+def _times_below(canvas: _Canvas, steps: range, seconds: int) -> Iterator[tuple[int, str]]:
+    """The time of each step where steps are parts of a day, else the day where it begins."""
+    written = "%H:%M" if seconds < 3 * _HOUR else "%d %b"
+    texts = [datetime.fromtimestamp(step * seconds, UTC).strftime(written) for step in (steps.start - 1, *steps)]
+    for at, (before, text) in enumerate(pairwise(texts)):
+        if text != before:
+            yield canvas.begin(at), text
 
 
 def _level(value: int, top: int, levels: int) -> int:
@@ -265,8 +273,3 @@ def _scale(top: int) -> list[tuple[float, str]]:
 
 def _seconds(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
-
-
-def _time(seconds: int, step: int) -> str:
-    """The time where steps are parts of a day, else the day."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M" if step < 3 * _HOUR else "%d %b")
