@@ -4,22 +4,27 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from gallery import REFERENCES, SIZES, THEMES, WALK, Filled, differences, fill, walk
+from gallery import EMPTY, REFERENCES, SIZES, THEMES, WALK, Filled, batches, differences, fill, walk
 
 from hooklab.files import Folder
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
-    return asyncio.run(fill(Folder(tmp_path_factory.mktemp("gallery") / "data")))
+    return asyncio.run(fill(Folder(tmp_path_factory.mktemp("gallery") / "data"), batches()))
+
+
+@pytest.fixture(scope="module")
+def nothing(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    return asyncio.run(fill(Folder(tmp_path_factory.mktemp("gallery") / "empty"), []))
 
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("size", SIZES)
-async def test_every_screen_looks_as_it_did(filled: Filled, size: str, theme: str) -> None:
+async def test_every_screen_looks_as_it_did(filled: Filled, nothing: Filled, size: str, theme: str) -> None:
     """Text and look of every cell are those of the pictures in tests/screenshots; `make screenshots` renews them."""
     told = []
-    async for name, svg in walk(filled, size, theme):
+    async for name, svg in walk(filled, nothing, size, theme):
         path = REFERENCES / f"{name}-{size}-{theme}.svg"
         changed = differences(path.read_text(encoding="utf-8") if path.exists() else "", svg)
         told += [f"{path.name}:", *changed] if changed else []
@@ -28,7 +33,7 @@ async def test_every_screen_looks_as_it_did(filled: Filled, size: str, theme: st
 
 def test_there_is_a_picture_of_every_screen_and_no_other() -> None:
     """None that nobody compares stays behind."""
-    wanted = {f"{name}-{size}-{theme}.svg" for name, _ in WALK for size in SIZES for theme in THEMES}
+    wanted = {f"{name}-{size}-{theme}.svg" for name in (EMPTY, *dict(WALK)) for size in SIZES for theme in THEMES}
     assert {path.name for path in Path(REFERENCES).iterdir()} == wanted
 
 

@@ -36,7 +36,7 @@ async def test_enter_opens_the_timeline_with_every_kind_in_words() -> None:
             "7c9e6679-7425-40de-944b-e07fc1f90ae7",
             "2026-11-23 12:04:20.000 UTC",
             '"price": 1.50',
-            "first heard of",
+            "the first report of this message: it is on its way",
             "the same report again, in a retry of batch 1; changes nothing",
             "NOT_DELIVERED: the first final, overruled",
             'The URL\'s label says "delivered"',

@@ -237,7 +237,7 @@ def _sentence(entry: TimelineEntry, state: str, seen: dict[object, int], finals:
         case "pending" if entry.batch in finals:
             return "sent together with the final; within one batch the order means nothing"
         case "pending":
-            return "still on its way; no final yet" if seen else "first heard of"
+            return "still on its way; no final yet" if seen else "the first report of this message: it is on its way"
         case "late":
             return "came after the final; a final stands, so this changes nothing"
         case "final" if entry.status == state:

@@ -39,6 +39,10 @@ _GROUPS: Final = (1, 2, 3, 4, 6, 8, 12, 24, 48, 168, 336, 672, 8760)
 """Hours of a dash."""
 _MARKS: Final = (("p50", "p50_s"), ("p95", "p95_s"), ("p99", "p99_s"))
 _HOUR: Final = 3600
+_EVERY: Final = (300, 600, 900, 1_800, *(hours * _HOUR for hours in (1, 2, 3, 4, 6, 12)))
+"""Seconds from one time of day below a picture to the next."""
+_APART: Final = 8
+"""Cells from one to the next at least."""
 
 
 def pictures(found: Insights, width: int) -> dict[str, list[Line]]:
@@ -189,7 +193,7 @@ def _received(found: Insights, room: int) -> list[Line]:
     # From a quarter of a line on: a whole line for the least would make few look like many.
     canvas.blocks([math.ceil(one / top * HEIGHT - 0.25) for one in failed], "bad", "▒")
     below = _times_below(canvas, steps, received.step_s)
-    legend = line(_INDENT, Piece("█", "good"), " delivered   ", Piece("▒", "bad"), " not_delivered, in whole lines")
+    legend = line(_INDENT, Piece("█", "good"), " delivered   ", Piece("▒", "bad"), " not_delivered")
     return [*canvas.lines(below), legend]
 
 
@@ -245,12 +249,16 @@ def _rates(found: Insights, room: int) -> list[Line]:
 
 
 def _times_below(canvas: _Canvas, steps: range, seconds: int) -> Iterator[tuple[int, str]]:
-    """The time of each step where steps are parts of a day, else the day where it begins."""
-    written = "%H:%M" if seconds < 3 * _HOUR else "%d %b"
-    texts = [datetime.fromtimestamp(step * seconds, UTC).strftime(written) for step in (steps.start - 1, *steps)]
-    for at, (before, text) in enumerate(pairwise(texts)):
-        if text != before:
-            yield canvas.begin(at), text
+    """Times of day, evenly spaced, where steps are parts of a day; else each day where it begins."""
+    if seconds >= 3 * _HOUR:
+        days = [datetime.fromtimestamp(step * seconds, UTC).strftime("%d %b") for step in (steps.start - 1, *steps)]
+        yield from ((canvas.begin(at), day) for at, (before, day) in enumerate(pairwise(days)) if day != before)
+        return
+    spaced = (one for one in _EVERY if one % seconds == 0 and canvas.begin(one // seconds) >= _APART)
+    every = next(spaced, 24 * _HOUR)
+    for at, step in enumerate(steps):
+        if step * seconds % every == 0:
+            yield canvas.begin(at), datetime.fromtimestamp(step * seconds, UTC).strftime("%H:%M")
 
 
 def _level(value: int, top: int, levels: int) -> int:

@@ -5,7 +5,7 @@ from typing import Final
 
 from hooklab.times import SECOND
 
-SECONDS: Final = 90
+SECONDS: Final = 180
 """How far back the history goes."""
 _WINDOW: Final = 3 * SECOND
 _BARS: Final = "▁▂▃▄▅▆▇█"

@@ -1,6 +1,7 @@
 """The list of batches: its columns and rows."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from hooklab.store.base import BatchRow
 from hooklab.tui.batch import became_in_short
@@ -8,6 +9,9 @@ from hooklab.tui.cells import Line, Piece, fit, fitted, foreign, line
 from hooklab.tui.format import bytes_of, short_time, stamp
 from hooklab.tui.view import View
 from hooklab.tui.widgets.row_list import RowList
+
+_BECAME: Final = 52
+"""Cells at most of what became of a batch: more would only be a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ def columns_for(width: int) -> Columns:
     time, batch, elements = (15 if wide else 8), 9, (8 if wide else 0)
     size, label, peer = (8 if wide else 0), (0 if tiny else 13), (15 if wide else 0)
     taken = 2 + sum(cells + 2 for cells in (time, batch, elements, size, label, peer) if cells)
-    return Columns(time, batch, elements, max(width - taken - 1, 0), size, label, peer)
+    return Columns(time, batch, elements, min(max(width - taken - 1, 0), _BECAME), size, label, peer)
 
 
 class BatchList(RowList[BatchRow]):
