@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from hooklab.admin_client import NoAnswerError, StatusSource, order_service
 from hooklab.database import DatabaseError, is_damaged
 from hooklab.files import Folder, free_and_total
+from hooklab.healing import Retried
 from hooklab.insights import Insights, insights
 from hooklab.journal.base import JournalBatch, JournalDamaged, JournalError
 from hooklab.journal.read import SqliteJournalReader
@@ -84,6 +86,11 @@ class Monitor(Protocol):
 
     async def quarantined(self, row_id: int) -> QuarantineDetail | None:
         """One thing in quarantine with its bytes; None if it is not (or no longer) there."""
+
+    async def retry_quarantine(self) -> Retried | None:
+        """Has the running service put all that is in quarantine through its rules again, which may take long; None
+        where no service runs.
+        """
 
     async def minutes(self, since: int) -> list[MinuteRow]:
         """Per-minute counters from minute `since` on (minutes since 1970 UTC), oldest first."""
@@ -218,6 +225,10 @@ class FolderMonitor:
         async with self._reading() as (store, _):
             return await store.quarantined(row_id)
 
+    async def retry_quarantine(self) -> Retried | None:
+        """See `Monitor.retry_quarantine`."""
+        return await asyncio.to_thread(order_retry, self._folder)
+
     async def minutes(self, since: int) -> list[MinuteRow]:
         """See `Monitor.minutes`."""
         async with self._reading() as (store, _):
@@ -291,6 +302,20 @@ class FolderMonitor:
             assert self._store is not None
             assert self._journal is not None
             return self._store, self._journal
+
+
+def order_retry(folder: Folder) -> Retried | None:
+    """See `Monitor.retry_quarantine`, of a data folder."""
+    try:
+        answer = order_service(folder, "/quarantine/retry")
+    except NoAnswerError as error:
+        raise MonitorError(str(error)) from error
+    if answer is None:
+        return None
+    code, said = answer
+    if code != 200:
+        raise MonitorError(f"the service could not retry the quarantine: {said.get('problem', code)}")
+    return msgspec.convert(said, Retried)
 
 
 def _split(body: bytes, limit: int) -> tuple[list[tuple[int, Report]], list[int]]:

@@ -7,6 +7,7 @@ from support import RunningService, body_of, pair, report
 
 from hooklab.admin_client import ask_service
 from hooklab.files import Folder
+from hooklab.healing import Retried
 from hooklab.monitor import FolderMonitor
 
 
@@ -26,6 +27,7 @@ async def test_a_batch_says_what_each_element_became(tmp_path: Path) -> None:
         try:
             found = [await monitor.batch(number) for number in (1, 2, 3, 4, 5)]
             assert await monitor.batch(6) is None
+            assert await monitor.retry_quarantine() == Retried(tried=5, healed=0, left=5)
         finally:
             await monitor.close()
     became = [sorted((fate.index, fate.became) for fate in batch.elements) for batch in found if batch is not None]

@@ -32,7 +32,7 @@ _KEYS = (
         "j",
         "k",
     ),
-    *("e", "tab", "G", "g", "m", "colon", "r", "h", "backspace", "pagedown", "pageup"),
+    *("e", "R", "tab", "G", "g", "m", "colon", "r", "h", "backspace", "pagedown", "pageup"),
 )
 
 
@@ -63,6 +63,7 @@ def send(on: Stage, *keys: str) -> None:
         ("ctrl+p", "escape", "ctrl+p", "escape", "escape", "escape"),
         ("y", "q", "escape", "escape"),
         ("u", "u", "u", "q", "escape"),
+        ("4", "R", "R", "escape", "R", "q", "escape"),
         ("e", "e", "tab", "escape", "escape"),
         ("e", "enter", "escape", "y", "enter", "escape", "escape", "escape"),
         ("4", "3", "2", "enter", "escape", "escape", "escape", "1"),

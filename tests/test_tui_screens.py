@@ -11,9 +11,11 @@ from textual.command import CommandPalette
 from tui_fakes import URL, FakeMonitor, batch, message_id, quarantined, row, status
 from tui_stage import Stage, many, stage, story
 
+from hooklab.monitor import MonitorError
 from hooklab.store.base import Condition, ElementFate, MessageRow
-from hooklab.tui.app import FILTERS, MonitorApp
+from hooklab.tui.app import MonitorApp
 from hooklab.tui.keymap import KEYMAP
+from hooklab.tui.offers import FILTERS
 from hooklab.tui.screens.batch import BatchScreen
 from hooklab.tui.screens.batches import BatchesScreen
 from hooklab.tui.screens.insights import InsightsScreen
@@ -24,6 +26,7 @@ from hooklab.tui.screens.quarantined import QuarantinedScreen
 from hooklab.tui.screens.setup import SetupScreen
 from hooklab.tui.screens.timeline import TimelineScreen
 from hooklab.tui.widgets.filter_box import FilterBox
+from hooklab.tui.widgets.quarantine_list import QuarantineList
 from hooklab.tui.widgets.row_list import RowList
 from hooklab.tui.widgets.scroll_lines import ScrollLines
 from hooklab.tui.widgets.tabs import Tabs
@@ -413,4 +416,44 @@ async def test_every_command_of_the_palette_works() -> None:
                 await on.tick()
                 assert on.app.is_running
         for _, words in FILTERS:
-            on.app._messages.filter_by(words)
+            on.app.messages.filter_by(words)
+
+
+@pytest.mark.parametrize(
+    ("held", "healing", "said"),
+    [
+        (0, 0, "Nothing is in quarantine."),
+        (4, 0, "None is understood by this version either"),
+        (4, 3, "3 understood now, and counted where they belong; 1 stay in quarantine."),
+        (4, 4, "4 understood now, and counted where they belong."),
+    ],
+)
+async def test_the_quarantine_is_retried(held: int, healing: int, said: str) -> None:
+    """R has the service do it and says what came of it; what is understood has left the list."""
+    monitor = story()
+    monitor.hold(*(quarantined(number) for number in range(1, held + 1)))
+    monitor.healing = healing
+    async with stage(monitor, (100, 30)) as on:
+        await on.press("4", "R")
+        await on.tick()
+        assert said in on.text()
+        await on.press("escape")
+        await on.tick()
+        assert on.app.screen.name == "quarantine"
+        assert len(on.app.screen.query_one(QuarantineList).rows) == held - healing
+
+
+async def test_a_retry_of_the_quarantine_says_why_it_could_not_be_done() -> None:
+    """Without a service it names the command that does it; a service that fails is quoted."""
+    monitor = full()
+    monitor.service = None
+    async with stage(monitor, (100, 30)) as on:
+        await on.press("4", "R")
+        assert "hooklab quarantine retry" in on.text()
+        monitor.service = status()
+        monitor.failure, monitor.failing = MonitorError("the disk is \x1b[31m full"), {"retry_quarantine"}
+        await on.press("escape", "R")
+        assert "the disk is" in on.text()
+        assert "\x1b" not in on.text()
+        await on.press("escape")
+        assert on.app.screen.name == "quarantine"

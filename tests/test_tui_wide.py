@@ -54,7 +54,13 @@ async def test_the_selected_message_stands_beside_the_list(size: tuple[int, int]
     async with stage(told(), size) as on:
         await shows(on, 60)
         text = on.text()
-        for words in ('"order": 60,', "2 arrivals, in order", "first heard of", "+30 s", "3519····0055"):
+        for words in (
+            '"order": 60,',
+            "2 arrivals, in order",
+            "the first report of this message",
+            "+30 s",
+            "3519····0055",
+        ):
             assert words in text, words
         drawn = message_lines(
             on.monitor.details[message_id(60)], pane(on).size.width, revealed=False, now=on.monitor.clock()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from hooklab.healing import Retried
 from hooklab.insights import Insights, Measured, insights
 from hooklab.metrics import Counters, ServiceStatus, Signs, Snapshot
 from hooklab.monitor import MonitorError
@@ -115,6 +116,7 @@ class FakeMonitor:
     Attributes:
         rows: messages in any order; they are given by falling cursor.
         failure: raised by every read while it is set.
+        healing: how many of the quarantine a retry understands.
         gate: reads wait for it while it is set to a closed event.
         at_once: reads that run now; `most` is the greatest number so far.
     """
@@ -128,6 +130,7 @@ class FakeMonitor:
         self.lets_through: Callable[[Condition, MessageRow], bool] = lambda _, __: True
         self.counters: dict[str, object] = {}
         self.measured = Measured()
+        self.healing = 0
         self.signs = Signs()
         self.batch_times: dict[int, int] = {}
         self.windows: list[int | None] = []
@@ -179,8 +182,16 @@ class FakeMonitor:
                 "ack_p50_ms": self.service.ack_p50_ms,
                 "ack_p99_ms": self.service.ack_p99_ms,
             }
+        in_quarantine = {"quarantined": len(self.held_quarantine)} if self.held_quarantine or self.healing else {}
         elements = 2 * len(self.rows) + self.revision
-        values = {"messages": len(self.rows), "elements": elements, "reports": elements, **by_state, **service}
+        values = {
+            "messages": len(self.rows),
+            "elements": elements,
+            "reports": elements,
+            **by_state,
+            **in_quarantine,
+            **service,
+        }
         counters = Counters(**{**values, **self.counters})  # type: ignore[arg-type]
         return Snapshot(
             taken_at=self.clock(), counters=counters, service=self.service, signs=self.signs, files=self.files
@@ -255,6 +266,17 @@ class FakeMonitor:
     async def quarantined(self, row_id: int) -> QuarantineDetail | None:
         await self._read("quarantined")
         return self.held_quarantine.get(row_id)
+
+    async def retry_quarantine(self) -> Retried | None:
+        """Heals `healing` of what is held."""
+        await self._read("retry_quarantine")
+        if self.service is None:
+            return None
+        tried = len(self.held_quarantine)
+        for row_id in list(self.held_quarantine)[: self.healing]:
+            del self.held_quarantine[row_id]
+        self.revision += 1
+        return Retried(tried, tried - len(self.held_quarantine), len(self.held_quarantine))
 
     async def insights(self, since: int | None, org: str | None) -> Insights:
         """What `measured` says, whatever the window."""

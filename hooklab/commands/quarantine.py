@@ -5,9 +5,6 @@ import asyncio
 import sqlite3
 import sys
 
-import msgspec
-
-from hooklab.admin_client import order_service
 from hooklab.commands.common import CommandError, print_json, print_line, print_table, read
 from hooklab.config import Settings
 from hooklab.database import DatabaseError
@@ -15,6 +12,7 @@ from hooklab.files import Folder, FolderLock
 from hooklab.healing import Retried
 from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
+from hooklab.monitor import order_retry
 from hooklab.projection import Projection
 from hooklab.store.base import StoreError
 
@@ -51,13 +49,9 @@ def retry(given: argparse.Namespace, settings: Settings) -> int:
     """Everything once more through today's rules: by the running service, or here where none runs."""
     folder = Folder(settings.data_dir)
     folder.require()
-    answer = order_service(folder, "/quarantine/retry")
-    if answer is None:
+    done = order_retry(folder)
+    if done is None:
         done = _retry_here(folder, settings)
-    elif answer[0] == 200:
-        done = msgspec.convert(answer[1], Retried)
-    else:
-        raise CommandError(f"the service could not do it: {answer[1].get('problem', answer[0])}")
     if given.json:
         print_json(done)
     elif not done.tried:

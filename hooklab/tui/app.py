@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from typing import Any, ClassVar, Final
 
 from textual import events
@@ -19,6 +18,7 @@ from hooklab.monitor import Monitor, MonitorError
 from hooklab.store.base import Condition
 from hooklab.text import clean, clean_lines
 from hooklab.times import SECOND, Clock
+from hooklab.tui.offers import offers
 from hooklab.tui.rate import Rate
 from hooklab.tui.screens.batch import BatchScreen
 from hooklab.tui.screens.batches import BatchesScreen
@@ -27,7 +27,6 @@ from hooklab.tui.screens.export import ExportScreen, Wanted
 from hooklab.tui.screens.help import HelpScreen
 from hooklab.tui.screens.insights import InsightsScreen
 from hooklab.tui.screens.leave import LeaveScreen
-from hooklab.tui.screens.listing import ListScreen
 from hooklab.tui.screens.live import LiveScreen
 from hooklab.tui.screens.messages import MessagesScreen
 from hooklab.tui.screens.one_size import OneSize
@@ -35,6 +34,7 @@ from hooklab.tui.screens.palette import Palette
 from hooklab.tui.screens.problems import ProblemsScreen
 from hooklab.tui.screens.quarantine import QuarantineScreen
 from hooklab.tui.screens.quarantined import QuarantinedScreen
+from hooklab.tui.screens.retry import RetryScreen
 from hooklab.tui.screens.setup import SetupScreen
 from hooklab.tui.screens.timeline import TimelineScreen
 from hooklab.tui.seen import NOT_SEEN, look
@@ -56,16 +56,6 @@ _BASE: Final = 2
 """Screens that are always there: Textual's blank one, and a numbered one."""
 _DEEPEST: Final = 16
 """Screens on each other at most."""
-FILTERS: Final = (
-    ("all messages", ""),
-    ("failed messages", "state:not_delivered"),
-    ("messages that failed in the last hour", "state:not_delivered since:1h"),
-    ("pending messages", "state:pending"),
-    ("stuck messages", "is:stuck"),
-    ("messages in conflict", "is:conflict"),
-    ("messages with a mismatched label", "is:label_mismatch"),
-)
-"""Filters of the command palette."""
 
 
 class MonitorApp(App[str | None]):
@@ -74,6 +64,7 @@ class MonitorApp(App[str | None]):
 
     Attributes:
         view: what the screens show now.
+        messages: the screen of messages, home.
         leaving: through which anybody may ask the screen to end.
         plain_marks: whether the terminal's font is the Linux console's.
     """
@@ -114,7 +105,7 @@ class MonitorApp(App[str | None]):
         self._hook_url = hook_url
         self._owns_service = owns_service
         self.leaving = leaving or Leaving()
-        self._messages = MessagesScreen()
+        self.messages = MessagesScreen()
         self._rate = Rate()
         self._seen = NOT_SEEN
         self._snapshot: Snapshot | None = None
@@ -132,10 +123,10 @@ class MonitorApp(App[str | None]):
 
     def on_mount(self) -> None:
         """The first screen and the one timer; and from now on it can be asked to leave."""
-        for screen in (self._messages, BatchesScreen(), ProblemsScreen(), QuarantineScreen(), InsightsScreen()):
+        for screen in (self.messages, BatchesScreen(), ProblemsScreen(), QuarantineScreen(), InsightsScreen()):
             assert screen.name is not None
             self.install_screen(screen, screen.name)
-        self.push_screen(self._messages)
+        self.push_screen(self.messages)
         self.set_interval(TICK, self._tick)
         self.leaving.begin(self.exit)
 
@@ -191,7 +182,7 @@ class MonitorApp(App[str | None]):
             self._seen = look(self._seen, self._snapshot, self._clock())
             self._rate.add(self._ticks(), self._snapshot.counters.elements)
             self._renew()
-            screen = self._front()
+            screen = self.front()
             if screen is not None:
                 what = screen.subject
                 await screen.load(self._monitor, self.view)
@@ -228,11 +219,11 @@ class MonitorApp(App[str | None]):
 
     def _publish(self) -> None:
         self._renew()
-        screen = self._front()
+        screen = self.front()
         if screen is not None and screen.is_mounted:
             screen.show(self.view)
 
-    def _front(self) -> LiveScreen | None:
+    def front(self) -> LiveScreen | None:
         """The live screen in sight: below a question, not below the help."""
         for screen in reversed(self.screen_stack):
             if isinstance(screen, LiveScreen):
@@ -256,7 +247,7 @@ class MonitorApp(App[str | None]):
                 self.action_go(name)
             case ToMessages(text):
                 self.action_go("messages")
-                self._messages.filter_by(text)
+                self.messages.filter_by(text)
 
     def _open(self, screen: LiveScreen) -> None:
         """On top of the others. A key that is held down leads round and round: at some depth in place of the last."""
@@ -323,6 +314,12 @@ class MonitorApp(App[str | None]):
         """Shows what the empty start shows: the hook URL in clear, and what to paste."""
         self.push_screen(SetupScreen(self.view.hook_url))
 
+    def action_retry(self) -> None:
+        """Puts the quarantine through today's rules, once at a time."""
+        self.action_go("quarantine")
+        if not any(isinstance(screen, RetryScreen) for screen in self.screen_stack):
+            self.push_screen(RetryScreen(self._monitor))
+
     def action_reveal(self) -> None:
         """Shows phone numbers whole, or masks them again."""
         self._revealed = not self._revealed
@@ -336,49 +333,12 @@ class MonitorApp(App[str | None]):
 
     def action_copy(self) -> None:
         """Copies what the screen has selected."""
-        screen = self._front()
+        screen = self.front()
         chosen = None if screen is None else screen.copyable()
         if chosen is not None:
             self.copy(*chosen)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What the command palette offers: all that a key does, and some filters that are often wanted."""
+        """What the command palette offers."""
         del screen
-        for key, name in SCREENS:
-            yield SystemCommand(f"Go to {name}", f"key {key}", partial(self.action_go, name))
-        for title, text in FILTERS:
-            yield SystemCommand(
-                f"Show {title}", f"filter {text}" if text else "key esc", partial(self.follow, ToMessages(text))
-            )
-        yield SystemCommand("Filter messages", "key /", self._filter)
-        yield SystemCommand("Export the messages shown to CSV or JSON Lines", "key e", self._export)
-        yield SystemCommand("Pause or follow again", "key space", self._pause)
-        yield SystemCommand("Hide or show the message beside the list", "key v", self._messages.action_pane)
-        yield SystemCommand("Move between the list and the message beside it", "key tab", self._messages.action_turn)
-        yield SystemCommand("Go to a time", "key t", self._jump)
-        yield SystemCommand("Copy the id or number", "key y", self.action_copy)
-        yield SystemCommand("Reveal or mask phone numbers", "key m", self.action_reveal)
-        yield SystemCommand("Change theme: dark, light, the terminal's own", "key T", self.action_next_theme)
-        yield SystemCommand("Help", "key ?", self.action_help)
-        yield SystemCommand("Hook URL, curl line and snippet", "key u", self.action_setup)
-        yield SystemCommand("Quit", "key q", self.action_leave)
-
-    def _filter(self) -> None:
-        self.action_go("messages")
-        self._messages.action_filter()
-
-    def _export(self) -> None:
-        self.action_go("messages")
-        self._messages.action_export()
-
-    def _jump(self) -> None:
-        if not isinstance(self._front(), ListScreen):
-            self.action_go("messages")
-        screen = self._front()
-        if isinstance(screen, ListScreen) and screen.check_action("jump", ()):
-            screen.action_jump()
-
-    def _pause(self) -> None:
-        screen = self._front()
-        if isinstance(screen, ListScreen):
-            screen.action_pause()
+        return offers(self)

@@ -28,6 +28,7 @@ KEYMAP: Final = (
     Key("e", "export the messages that the filter lets through, to a CSV or JSON Lines file", ("e",)),
     Key("Y", "on the empty start: copy the smsWebhooks JSON", ("Y",)),
     Key("r", "a body as it came, or as indented JSON again", ("r",)),
+    Key("R", "in the quarantine: judge all of it once more, by this version's rules", ("R",)),
     Key("u", "the hook URL, the curl line and the smsWebhooks JSON", ("u",)),
     Key("[ ]", "in the insights: a shorter, a longer window", ("left_square_bracket", "right_square_bracket")),
     Key("T", "another theme: dark, light, the terminal's own colours", ("T",)),

@@ -28,9 +28,13 @@ class LowerScreen(ModalScreen[T], OneSize[T]):
         """A few lines."""
         yield self._body
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self, _event: events.Resize) -> None:
         """Another width wraps elsewhere."""
-        lines = self.lines(event.size.width)
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Says what it has to say now."""
+        lines = self.lines(self.app.size.width)
         self._body.styles.height = len(lines)
         self._body.draw(lines)
 
