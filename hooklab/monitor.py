@@ -21,7 +21,7 @@ from hooklab.insights import Insights, insights
 from hooklab.journal.base import JournalBatch, JournalDamaged, JournalError
 from hooklab.journal.read import SqliteJournalReader
 from hooklab.judging import DAMAGED
-from hooklab.metrics import Snapshot, with_service
+from hooklab.metrics import Signs, Snapshot, with_service
 from hooklab.rules import WHOLE_BODY
 from hooklab.store.base import (
     BatchDetail,
@@ -49,8 +49,8 @@ class MonitorError(Exception):
 class Monitor(Protocol):
     """All that a screen may ask. Every call is a short read; each may raise MonitorError."""
 
-    async def snapshot(self) -> Snapshot:
-        """Counters and the service's own word, of one moment."""
+    async def snapshot(self, *, signs: bool = False) -> Snapshot:
+        """Counters and the service's own word, of one moment; with `signs` also since when something needs a look."""
 
     async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
         """Messages with the newest activity first; `before` is the cursor of the last row already seen."""
@@ -123,20 +123,22 @@ class FolderMonitor:
         self._files = 0
         self._opening = asyncio.Lock()
 
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self, *, signs: bool = False) -> Snapshot:
         """See `Monitor.snapshot`."""
         status = await self._status()
         async with self._reading() as (store, journal):
             # First the journal's end, then the store: the other way round lag could be negative.
             _, last = await journal.span()
             counters = await store.counters(last)
-            signs = await store.signs()
-            free, size = free_and_total(self._folder.path)
+            seen = await store.signs() if signs else Signs()
+        if signs:
+            free, size = await asyncio.to_thread(free_and_total, self._folder.path)
+            seen = replace(seen, disk_free=free, disk_size=size)
         return Snapshot(
             taken_at=self._clock(),
             counters=with_service(counters, status),
             service=status,
-            signs=replace(signs, disk_free=free, disk_size=size),
+            signs=seen,
             files=self._files,
         )
 

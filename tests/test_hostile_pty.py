@@ -208,9 +208,9 @@ def test_a_real_terminal_gets_nothing_foreign(tmp_path: Path) -> None:
         shown.send("G", "with a mismatched label", "the problems", since=mark)
         shown.send("?", "messages, batches, problems, quarantine", "the help")
         shown.send(_BACK, "with a mismatched label", "the problems")
-        shown.send("5", "why not delivered", "the insights")
+        shown.send("5", "window", "the insights")
         shown.send("q", "stop the service", "the question how to leave")
-        shown.send("n", "why not delivered", "the insights")
+        shown.send("n", "window", "the insights")
         _type(shown)
         shown.process.send_signal(signal.SIGTERM)
         assert shown.ends_with() == 0

@@ -347,10 +347,10 @@ async def test_the_timer_reads_and_draws_by_itself() -> None:
     seen = asyncio.Event()
     asked = monitor.snapshot
 
-    async def snapshot() -> Snapshot:
+    async def snapshot(*, signs: bool = False) -> Snapshot:
         if len(monitor.asked) > 4:
             seen.set()
-        return await asked()
+        return await asked(signs=signs)
 
     monitor.snapshot = snapshot  # type: ignore[method-assign]
     async with app.run_test():

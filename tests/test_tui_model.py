@@ -79,10 +79,10 @@ class Busy(FakeMonitor):
         elif drawn < 0.45:
             self.act()
 
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self, *, signs: bool = False) -> Snapshot:
         self.happen()
         self.counters["stuck"] = sum("stuck" in one.flags for one in self.rows)
-        return await super().snapshot()
+        return await super().snapshot(signs=signs)
 
     async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
         self.happen()

@@ -169,7 +169,7 @@ class FakeMonitor:
         finally:
             self.at_once -= 1
 
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self, *, signs: bool = False) -> Snapshot:
         await self._read("snapshot")
         by_state = {
             name: sum(one.state == name.upper() for one in self.rows)
@@ -194,7 +194,11 @@ class FakeMonitor:
         }
         counters = Counters(**{**values, **self.counters})  # type: ignore[arg-type]
         return Snapshot(
-            taken_at=self.clock(), counters=counters, service=self.service, signs=self.signs, files=self.files
+            taken_at=self.clock(),
+            counters=counters,
+            service=self.service,
+            signs=self.signs if signs else Signs(),
+            files=self.files,
         )
 
     async def messages(self, where: Condition, limit: int, before: int | None = None) -> list[MessageRow]:
