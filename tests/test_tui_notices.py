@@ -105,13 +105,16 @@ async def test_refusals_are_told_when_they_grow() -> None:
 
 
 async def test_being_behind_is_told_once_it_lasts() -> None:
-    """A moment's lag is none."""
+    """A moment's lag is none; that somebody sets the clock makes it no longer."""
     monitor = many(3)
     monitor.counters = {"lag": 1_204}
     async with stage(monitor) as on:
         assert "behind" not in on.text()
         await on.tick(seconds=40)
-        assert "1,204 batches behind for 40 s" in on.text()
+        for hour in (3600, -7200):
+            monitor.clock.set_by(hour)
+            await on.tick()
+            assert "1,204 batches behind for 40 s" in on.text()
         monitor.counters = {"lag": 3}
         await on.tick()
         assert "behind" not in on.text()
@@ -136,8 +139,8 @@ def test_what_is_seen_goes_with_the_service() -> None:
         counters = Counters(refused=None if refused is None else {"404": refused}, lag=lag)
         return Snapshot(taken_at=NOW, counters=counters)
 
-    seen = look(NOT_SEEN, taken(7), NOW)
-    seen = look(seen, taken(None), NOW + SECOND)
-    seen = look(seen, taken(2), NOW + 2 * SECOND)
+    seen = look(NOT_SEEN, taken(7), NOW, 0)
+    seen = look(seen, taken(None), NOW + SECOND, SECOND)
+    seen = look(seen, taken(2), NOW + 2 * SECOND, 2 * SECOND)
     assert seen.refused_at is None
-    assert look(seen, taken(3), NOW + 3 * SECOND).refused_at == NOW + 3 * SECOND
+    assert look(seen, taken(3), NOW + 3 * SECOND, 3 * SECOND).refused_at == NOW + 3 * SECOND

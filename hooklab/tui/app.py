@@ -179,7 +179,7 @@ class MonitorApp(App[str | None]):
         what = "the counters"
         try:
             self._snapshot = await self._monitor.snapshot(signs=True)
-            self._seen = look(self._seen, self._snapshot, self._clock())
+            self._seen = look(self._seen, self._snapshot, self._clock(), self._ticks())
             self._rate.add(self._ticks(), self._snapshot.counters.elements)
             self._renew()
             screen = self.front()

@@ -36,8 +36,8 @@ def _notices(view: View) -> Iterator[tuple[str, str]]:
         yield "disk", f"disk nearly full, {bytes_of(signs.disk_free)} left"
     if signs.silent and signs.last_at is not None:
         yield "silence", f"silent since {short_moment(signs.last_at, now)}, which is not usual"
-    if seen.behind_since is not None and now - seen.behind_since >= _BEHIND_FOR:
-        yield "lag", f"{counters.lag:,} batches behind for {duration(now - seen.behind_since)}"
+    if seen.behind_since is not None and view.ticks - seen.behind_since >= _BEHIND_FOR:
+        yield "lag", f"{counters.lag:,} batches behind for {duration(view.ticks - seen.behind_since)}"
     if counters.stuck and signs.stuck_since is not None:
         since = "since" if counters.stuck == 1 else "the first since"
         yield "stuck", f"{counters.stuck:,} stuck, {since} {short_moment(signs.stuck_since, now)}"

@@ -18,6 +18,8 @@ import msgspec
 
 from bench.load import LoadError, wrk_is_here
 from bench.report import Machine, Report, Row, Run, file_system, progress, report_of, rows_of, table
+from bench.screen import table as screen_table
+from bench.screen import watch
 from bench.search import search
 from bench.search import table as search_table
 from bench.subjects import NAMES, Bench, Cell, end_left_over, run_subject
@@ -27,6 +29,8 @@ _SECONDS: Final = 4
 _SECONDS_LARGE: Final = 2
 """Of the load, and less where batches are large: they leave a lag that takes several times as long to drain."""
 _LARGE: Final = 100
+_SECONDS_WATCHED: Final = 6
+"""Of the load with `--screen`: some of them are for the keys."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,8 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="hooklab-bench-", dir=given.dir) as folder:
             if given.search:
                 return _search(Path(folder), given)
+            bench = Bench(Path(folder), generator, given.settle, given.drain)
             try:
-                report = _measure(given, Bench(Path(folder), generator, given.settle, given.drain), interrupt)
+                if given.screen:
+                    return _screen(bench, given)
+                report = _measure(given, bench, interrupt)
             finally:
                 end_left_over(Path(folder))
     except KeyboardInterrupt:
@@ -67,6 +74,15 @@ def _search(folder: Path, given: argparse.Namespace) -> int:
     if given.json is not None:
         given.json.write_bytes(msgspec.json.format(msgspec.json.encode(done)) + b"\n")
     return 0 if done.holds else 1
+
+
+def _screen(bench: Bench, given: argparse.Namespace) -> int:
+    only = given.only if given.only != _cells(_CELLS) else [(2, 32), (1000, 32)]
+    found = watch(only, given.seconds or _SECONDS_WATCHED, given.rounds, bench)
+    print(screen_table(found))
+    if given.json is not None:
+        given.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    return 0 if all(one.holds for one in found) else 1
 
 
 class _Interrupt:
@@ -113,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--search", action="store_true", help="measure instead what it takes to find messages among --reports"
+    )
+    parser.add_argument(
+        "--screen", action="store_true", help="measure instead what the open screen costs and how fast it answers"
     )
     parser.add_argument("--reports", metavar="N", type=int, default=5_000_000, help="for --search (default 5000000)")
     parser.add_argument(

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,10 +58,15 @@ class Reference(RunningService):
 
 
 class DrainedTerminal(Terminal):
-    """A terminal that reads all it is sent, counts it and draws nothing: drawing would take a core's time."""
+    """A terminal that reads all it is sent, counts it and draws nothing: drawing would take a core's time.
+
+    Attributes:
+        caught: what came since it was set to something empty; None while nothing is to be kept.
+    """
 
     def __init__(self, command: list[str | Path]) -> None:
         self.count = 0
+        self.caught: bytearray | None = None
         super().__init__(command, _COLUMNS, _ROWS)
 
     def _read(self) -> None:
@@ -72,6 +78,9 @@ class DrainedTerminal(Terminal):
             if not data:
                 return
             self.count += len(data)
+            caught = self.caught
+            if caught is not None:
+                caught += data
 
     def hang_up(self) -> None:
         """Lets the reader come to its end before its descriptor's number can be another's."""
@@ -84,6 +93,10 @@ class DrainedTerminal(Terminal):
         os.close(self.master)
 
 
+Beside = Callable[[DrainedTerminal, threading.Event], None]
+"""Somebody at a terminal until the event is set."""
+
+
 def run_subject(name: str, cell: Cell, bench: Bench, seed: int) -> Run:
     """One run of one subject; its folder is gone afterwards, whatever happens.
 
@@ -94,6 +107,22 @@ def run_subject(name: str, cell: Cell, bench: Bench, seed: int) -> Run:
     folder.mkdir()
     try:
         return _SUBJECTS[name](name, cell, bench, folder, seed)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_watched(
+    cell: Cell, bench: Bench, seed: int, beside: Callable[[DrainedTerminal, threading.Event], None]
+) -> Run:
+    """One run of hooklab+TUI, with somebody `beside` in a thread of its own who ends when the event is set.
+
+    Raises:
+        LoadError: the generator failed.
+    """
+    folder = bench.folder / str(seed)
+    folder.mkdir()
+    try:
+        return _watched("hooklab+TUI", cell, bench, folder, seed, beside)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -152,16 +181,36 @@ def _served(name: str, cell: Cell, bench: Bench, folder: Path, seed: int) -> Run
     return _with_files(msgspec.structs.replace(run, start_seconds=start), folder, target)
 
 
-def _watched(name: str, cell: Cell, bench: Bench, folder: Path, seed: int) -> Run:
+def _watched(
+    name: str,
+    cell: Cell,
+    bench: Bench,
+    folder: Path,
+    seed: int,
+    beside: Beside = lambda *_: None,
+) -> Run:
     with _screen(folder) as terminal:
         status = until(lambda: _status(folder), "the service under the screen does not start")
         place, _, path = status["service"]["local_url"].removeprefix("http://").partition("/")
         target = _target(cell, int(place.rpartition(":")[2]), f"/{path}", seed)
         until(lambda: terminal.count > _COLUMNS * _ROWS, "the screen does not draw")
-        run = _load_hooklab(target, bench, folder, terminal.process.pid, lambda: terminal.count)
+        with _beside(terminal, beside):
+            run = _load_hooklab(target, bench, folder, terminal.process.pid, lambda: terminal.count)
         terminal.process.send_signal(signal.SIGTERM)
         terminal.ends_with()
     return _with_files(run, folder, target)
+
+
+@contextlib.contextmanager
+def _beside(terminal: DrainedTerminal, who: Beside) -> Iterator[None]:
+    ended = threading.Event()
+    thread = threading.Thread(target=who, args=(terminal, ended))
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextlib.contextmanager
