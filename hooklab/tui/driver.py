@@ -21,6 +21,7 @@ from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
+from hooklab.tui.lean import lean
 from hooklab.tui.terminal import HANGUP
 
 if TYPE_CHECKING:
@@ -35,13 +36,20 @@ _AFRESH: Final = b"\x18\x1b[0m"
 
 
 def log_faults(app: App[Any], log: logging.Logger) -> None:
-    """Sends the traceback of a fault of the screen to the log; Textual would print it over the terminal."""
+    """Sends the traceback of a fault of the screen, or of a thread, to the log and not over the terminal.
+
+    A thread that reads for a screen that has failed meanwhile has nobody left to tell, which is a fault as well.
+    """
 
     def print_nothing() -> None:  # called at every end, also at a good one
         if app._exception is not None:
             log.error("the screen failed", exc_info=app._exception)
 
+    def tell(of: threading.ExceptHookArgs) -> None:
+        log.warning("a thread ended: %s", of.exc_value, exc_info=of.exc_value)
+
     app._print_error_renderables = print_nothing  # type: ignore[method-assign]
+    threading.excepthook = tell
 
 
 def _open_again(fd: int) -> int:
@@ -82,7 +90,7 @@ class SteadyFile:
 
     def write(self, text: str) -> None:
         """Writes `text`, or drops it where the terminal takes nothing."""
-        data = text.encode(errors="replace")
+        data = lean(text).encode(errors="replace")
         if self._stalled and self._last:
             self._make_room()
         elif self._stalled:
