@@ -7,12 +7,17 @@ from typing import Any
 from unittest.mock import patch
 
 from msgspec.structs import replace
+from textual import events
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from tui_fakes import URL, FakeClock, FakeMonitor, entry, row
 
 from hooklab.store.base import MessageDetail
 from hooklab.tui.app import MonitorApp
 from hooklab.tui.widgets.message_list import MessageList
+
+
+_CHARACTERS = {"slash": "/", "question_mark": "?", "colon": ":", "space": " "}
 
 
 class Stage:
@@ -25,14 +30,23 @@ class Stage:
         """One more refresh, seen to its end."""
         self.clock.advance(seconds)
         self.app.poll()
-        await self.app.workers.wait_for_complete()
-        await self.pilot.pause()
+        await self.settle()
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.pilot.pause()
-        await self.app.workers.wait_for_complete()
-        await self.pilot.pause()
+        """One key after the other, each taken to its end. The pilot would wait for an idle processor at each."""
+        for key in keys:
+            name = key if len(key) > 1 or key.isalnum() else _character_to_key(key)
+            self.app.post_message(events.Key(name, key if len(key) == 1 else _CHARACTERS.get(key)))
+            await self.pilot.pause(0)
+            await self.pilot.pause(0)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Until all that was sent is taken, and all that is read is drawn."""
+        for _ in range(2):
+            await self.pilot.pause(0)
+            await self.app.workers.wait_for_complete()
+        await self.pilot.pause(0)
 
     @property
     def shown(self) -> MessageList:
