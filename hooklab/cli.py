@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from hooklab import __version__
 from hooklab.config import Settings, SettingsError, default_config, load_settings
+from hooklab.filters import HELP
 from hooklab.options import add_export, add_simulate, add_verify, positive
 from hooklab.text import clean
 
@@ -121,7 +122,7 @@ def _build_parser() -> argparse.ArgumentParser:
     insights.add_argument("--org", metavar="PREFIX", help="only organizations whose ids begin so")
     _add_json(insights)
     messages = add("messages", "messages, newest activity first", "show")
-    messages.add_argument("words", nargs="*", metavar="FILTER", help="words that must all hold; see the README")
+    messages.add_argument("words", nargs="*", metavar="FILTER", help=f"words that must all hold: {HELP}")
     _add_list(messages)
     add_export(add("export", "messages into a CSV or JSON Lines file, or to standard output", "export"))
     _add_show(add("show", "one message with its timeline", "show"))

@@ -40,6 +40,16 @@ _MAX_WORDS: Final = 400
 _MAX_LOOKUPS: Final = 16
 """Words that the search index is asked for; the exact condition has them all."""
 _NUMBER: Final = "ltrim(msisdn, '+')"
+WORDS: Final = (
+    ("state:", "pending, delivered or not_delivered"),
+    ("is:", "stuck, conflict, label_mismatch, late or repeated"),
+    ("to: org: id:", "what a number, an organization, a message id begins with"),
+    ("since:", "the last report came since then: 30m, 1h, 7d ago, or 2026-11-22T09:30"),
+    ("desc: custom:", 'how a word of description or custom payload begins; custom:"two words"'),
+    ("0508", "digits: how a number begins, or ends from four digits on"),
+    ("absent", "other text: how a word of description, custom payload or id begins"),
+)
+"""The filter words, and what each lets through."""
 HELP: Final = (
     "state:pending|delivered|not_delivered, is:stuck|conflict|label_mismatch|late|repeated, to:PREFIX, org:PREFIX,"
     " id:PREFIX, since:1h|30m|7d|ISO time, desc:WORD, custom:WORD; or a bare word"
@@ -100,6 +110,25 @@ def is_known(word: str) -> bool:
     """Whether a word is one of the named ones, and not a bare one."""
     name, colon, _ = word.partition(":")
     return bool(colon) and name.lower() in _WORDS
+
+
+def sought_in_payloads(words: Sequence[str]) -> list[str]:
+    """Of the words those that custom payloads may hold, casefolded."""
+    named = (word.partition(":") for word in words)
+    found = [
+        value if name.lower() == "custom" and colon else f"{name}{colon}{value}"
+        for name, colon, value in named
+        if not is_known(f"{name}{colon}{value}") or name.lower() == "custom"
+    ]
+    return [word.casefold() for word in found if word]
+
+
+def taken_for(word: str) -> str:
+    """Where a bare word was looked for, as a sentence without its end."""
+    digits = word.removeprefix("+")
+    if digits.isascii() and digits.isdigit():
+        return f"{word} was looked for in phone numbers; custom:{word} looks in custom payloads"
+    return f"{word!r} was looked for as text, in descriptions, custom payloads and ids"
 
 
 _Bind = Callable[[Any], str]

@@ -68,6 +68,8 @@ class Signs(Struct, frozen=True, kw_only=True):
     """When the last batch was received."""
     silent: bool = False
     """Whether nothing has come since for longer than is usual at this time."""
+    stuck_after: int | None = None
+    """Microseconds without news after which a pending message is stuck."""
     stuck_since: int | None = None
     """When the message that is stuck for longest became so."""
     quarantined_at: int | None = None

@@ -828,7 +828,12 @@ def test_a_mistyped_filter_word_is_pointed_out(story: Story) -> None:
     """Nothing found for a word that only looks like a filter word: stderr says how it was taken."""
     done = hooklab("messages", "status:pending", data_dir=story.folder)
     assert done.returncode == 0
-    assert b"'status:pending' was looked for as text: state:" in done.stderr
+    digits = hooklab("messages", "47110815", data_dir=story.folder)
+    assert b"47110815 was looked for in phone numbers; custom:47110815 looks in custom payloads" in digits.stderr
+    assert (
+        b"'status:pending' was looked for as text, in descriptions, custom payloads and ids; words are state:"
+        in done.stderr
+    )
 
 
 def test_a_token_file_that_is_named_and_not_there_is_an_error(tmp_path: Path) -> None:

@@ -75,9 +75,9 @@ def test_closing_the_screen_leaves_the_service(tmp_path: Path) -> None:
         said = (
             f"the prompt does not come back by itself. Stop it: Ctrl-C here, or kill {shown.process.pid} elsewhere."
         )
-        assert re.sub(r"\s", "", f"{said} Look again: hooklab attach --data-dir {folder}") in re.sub(
-            r"\s", "", shown.text()
-        )
+        # As it was called, so that it can be pasted.
+        shell = f"{said} Look again: {sys.executable} -m hooklab attach --data-dir {folder}"
+        assert re.sub(r"\s", "", shell) in re.sub(r"\s", "", shown.text())
         assert shown.post() == 200
         with Terminal([sys.executable, "-m", "hooklab", "attach", "--data-dir", folder]) as again:
             again.wait_for("3519····0123")

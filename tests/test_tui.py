@@ -220,10 +220,22 @@ async def test_without_colours_everything_is_readable(names: dict[str, str], mon
 
 async def test_help_explains_keys_marks_and_words() -> None:
     """`?` shows the keys, the marks and the counters in words; Esc goes back."""
-    async with stage(size=(120, 50)) as on:
+    async with stage(size=(120, 70)) as on:
         await on.press("question_mark")
         assert isinstance(on.app.screen, HelpScreen)
-        for word in ("PgDn", "⚑", "↻", "quarantined", "conflicts", "late", "stuck", "refused", "p50 p99", "lag"):
+        for word in (
+            "PgDn",
+            "⚑",
+            "↻",
+            "quarantined",
+            "conflicts",
+            "late",
+            "stuck",
+            "refused",
+            "p50 p99",
+            "lag",
+            "custom payload begins",
+        ):
             assert word in on.text(), word
         await on.press("escape")
         assert isinstance(on.app.screen, MessagesScreen)

@@ -9,7 +9,7 @@ from tui_fakes import TOKEN, URL, FakeClock, FakeMonitor, row
 from tui_stage import stage
 
 from hooklab.tui.screens.timeline import TimelineScreen
-from hooklab.tui.widgets.empty_start import wrap_shell
+from hooklab.tui.widgets.empty_start import steps, wrap_shell
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50)])
@@ -25,7 +25,26 @@ async def test_the_empty_start_can_be_pasted(size: tuple[int, int]) -> None:
         (report,) = json.loads(words[7])
         assert len(report) == 8
         assert words[8:] == [URL]
-        assert "3  Send one" in on.text()
+        assert "2  Make it reachable" in on.text()
+        assert "4  Send one" in on.text()
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://127.0.0.1:8080/hooks/t", True),
+        ("http://localhost:8080/hooks/t", True),
+        ("http://[::1]:8080/hooks/t", True),
+        ("https://localhost.example.com/hooks/t", False),
+        ("http://10.0.0.7:8080/hooks/t", False),
+        (None, False),
+    ],
+)
+def test_a_url_that_the_provider_cannot_reach_is_pointed_out(url: str | None, local: bool) -> None:
+    """A loopback address is this machine's alone; the steps are numbered without a gap."""
+    told = steps(url).split("\n")
+    assert ("reachable" in told[1]) == local
+    assert [line.split()[0] for line in told] == ["1", "2", "3", "4"][: 3 + local]
 
 
 async def test_the_empty_start_shows_the_snippet_below() -> None:

@@ -80,6 +80,24 @@ async def test_a_click_chooses_the_other_format() -> None:
         assert f"{PROPOSED}.jsonl" in on.text()
 
 
+async def test_the_names_ending_is_the_format_and_its_folder_is_said(here: Path) -> None:
+    """As on the command line; an ending that is no format changes nothing."""
+    async with stage(many(3), (120, 36)) as on:
+        await on.press("e")
+        screen = on.app.screen
+        assert isinstance(screen, ExportScreen)
+        await name(on, "/nowhere/else.jsonl")
+        assert screen.form == "jsonl"
+        assert "in /nowhere" in on.text()
+        for typed in ("a.CSV", "a.txt"):
+            await name(on, typed)
+            assert "▸ CSV" in on.text()
+            assert str(here) in on.text()
+        await name(on, "b.jsonl")
+        await on.press("enter")
+        assert len([json.loads(line) for line in (here / "b.jsonl").read_text().splitlines()]) == 3
+
+
 async def test_the_palette_exports(here: Path) -> None:
     """From another screen too."""
     async with stage(size=(120, 36)) as on:

@@ -211,6 +211,30 @@ async def test_nothing_found_says_what_was_looked_for(text: str, said: str) -> N
         assert said in on.text()
 
 
+async def test_digits_say_that_they_are_looked_for_in_numbers() -> None:
+    """Who types an order number is told so at once, found or not; and the keys of the box are named."""
+    async with stage(mixed()) as on:
+        await on.press("slash", *"0012")
+        assert "0012 was looked for in phone numbers; custom:0012 looks in custom payloads" in on.text()
+        assert "enter keep it   esc as before" in on.lines()[-1]
+        await on.press(*["backspace"] * 4)
+        assert "state:not_delivered" in on.text()
+        await on.press("escape")
+        assert "q quit" in on.lines()[-1]
+
+
+@pytest.mark.parametrize("text", ["custom:a-4790", "A-4790"])
+async def test_what_was_found_in_a_payload_is_in_sight(text: str) -> None:
+    """Where the column would cut it off, the payload begins near it."""
+    payload = '{"campaign": "a long name of it", "order": "A-4790", "kind": "code"}'
+    async with stage(many(3, custom_payload=payload), (120, 36)) as on:
+        assert "A-4790" not in on.text()
+        await on.press("slash", *text, "enter")
+        assert on.text().count('A-4790"') == 3
+        await on.press("escape")
+        assert "A-4790" not in on.text()
+
+
 async def test_keys_behind_enter_are_keys_again() -> None:
     """However fast they follow the Enter that closes the box, they are not typed into it."""
     async with stage(mixed(), owns_service=True) as on:

@@ -151,7 +151,7 @@ async def test_a_filter_stays_in_force_at_another_time() -> None:
     """Only what it lets through is found there."""
     monitor = history(3_000)
     monitor.lets_through = lambda _, one: one.cursor >> INDEX_BITS in {5, 70, 2_900}
-    async with stage(monitor) as on:
+    async with stage(monitor, (120, 36)) as on:
         await on.press("slash", *"desc:x", "enter")
         await go(on, "1m")
         assert on.selected_id == message_id(2_900)
@@ -159,6 +159,11 @@ async def test_a_filter_stays_in_force_at_another_time() -> None:
         assert on.selected_id == message_id(70)
         await on.press("j")
         assert on.selected_id == message_id(5)
+        await go(on, "11:00")
+        assert on.selected_id == message_id(5)
+        assert "nothing before 23 Nov 11:00:00 under this filter; esc shows all" in on.text()
+        await on.press("k")
+        assert "nothing before" not in on.text()
 
 
 async def test_a_message_that_moves_up_leaves_the_old_rows() -> None:

@@ -329,7 +329,9 @@ async def test_y_copies_and_shows_what_it_copied(keys: tuple[str, ...]) -> None:
         await on.press(*keys)
         (line,) = [one.strip() for one in on.lines() if re.fullmatch(r"[0-9a-f-]+", one.strip())]
         assert "".join(written).count(f"\x1b]52;c;{base64.b64encode(line.encode()).decode()}\a") == 1
-        assert line in {message_id(27), "5", str(max(on.monitor.held_quarantine))}
+        longest = message_id(3)  # of the stuck ones, which stand first among the problems
+        wanted = {longest} if keys[0] == "3" else {message_id(27), "5", str(max(on.monitor.held_quarantine))}
+        assert line in wanted
         depth = len(on.app.screen_stack)
         await on.press("escape")
         assert len(on.app.screen_stack) == depth - 1
@@ -408,7 +410,7 @@ async def test_every_command_of_the_palette_works() -> None:
         assert not {"Screenshot", "Theme", "Maximize"} & set(names)
         for start in "13":
             for name in names:
-                if name == "Quit":
+                if name.startswith("Quit"):
                     continue
                 await on.press("escape", "escape", start)
                 (command,) = [one for one in on.app.get_system_commands(on.app.screen) if one.title == name]

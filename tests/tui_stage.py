@@ -16,7 +16,6 @@ from hooklab.store.base import MessageDetail
 from hooklab.tui.app import MonitorApp
 from hooklab.tui.widgets.message_list import MessageList
 
-
 _CHARACTERS = {"slash": "/", "question_mark": "?", "colon": ":", "space": " "}
 
 

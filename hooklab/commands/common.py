@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import os
+import shlex
+import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hooklab.admin_client import NoAnswerError, ask_service
-from hooklab.config import Settings
+from hooklab.config import Settings, load_settings
 from hooklab.export.file import ExportError
 from hooklab.export.lines import json_line
 from hooklab.files import Folder, FolderError
@@ -65,6 +68,20 @@ def read(settings: Settings, what: Callable[[FolderMonitor], Awaitable[_T]]) -> 
             await monitor.close()
 
     return asyncio.run(reading())
+
+
+def called(command: str, folder: Path) -> str:
+    """A command as a shell takes it, called as this one was, for the data folder that this one has."""
+    name = sys.argv[0]
+    if Path(name).name == "__main__.py":
+        name = f"{sys.executable} -m hooklab"
+    elif shutil.which("hooklab") == str(Path(name).absolute()):
+        name = "hooklab"
+    else:
+        here = Path(name).absolute()
+        name = shlex.quote(str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here))
+    where = "" if folder == load_settings({}, {}).data_dir else f" --data-dir {shlex.quote(str(folder))}"
+    return f"{name} {command}{where}"
 
 
 def confirmed(question: str) -> bool:

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import logging
 import os
-import shlex
 import signal
 import sys
 import threading
@@ -12,9 +11,9 @@ from pathlib import Path
 
 import uvloop
 
-from hooklab.commands.common import CommandError, clock, end_quietly
+from hooklab.commands.common import CommandError, called, clock, end_quietly
 from hooklab.commands.logs import flush, log_to
-from hooklab.config import Settings, load_settings
+from hooklab.config import Settings
 from hooklab.files import SHORT_TOKEN, Folder
 from hooklab.service import Service, ServiceError, ServiceThread
 from hooklab.service import serve as run_service
@@ -123,17 +122,12 @@ def _go_on(service: Service, thread: ServiceThread, settings: Settings, ended: s
     from hooklab.commands.screen import let_go_of_terminal
 
     logging.getLogger("hooklab").info("%s without a screen", _GOES_ON[ended])
-    where = (
-        ""
-        if settings.data_dir == load_settings({}, {}).data_dir
-        else f" --data-dir {shlex.quote(str(settings.data_dir))}"
-    )
     pid = service.status().pid
     says = (
         f"{_GOES_ON[ended]}; the prompt does not come back by itself. Stop it: Ctrl-C here, or kill {pid} elsewhere."
     )
     try:
-        print(f"{says} Look again: hooklab attach{where}", flush=True)
+        print(f"{says} Look again: {called('attach', settings.data_dir)}", flush=True)
     except OSError:  # the terminal went in this very moment
         let_go_of_terminal()
     thread.join()

@@ -9,7 +9,7 @@ import msgspec
 from hooklab.commands.common import CommandError, clock, print_json, print_line, print_table, read
 from hooklab.config import Settings
 from hooklab.export.lines import values_of
-from hooklab.filters import HELP, is_known, parse_filter
+from hooklab.filters import HELP, is_known, parse_filter, taken_for
 from hooklab.store.base import TimelineEntry
 from hooklab.text import clean
 from hooklab.times import iso
@@ -72,7 +72,7 @@ def _hint(words: list[str], found: int, limit: int) -> None:
         print(f"hooklab: only the newest {limit} are shown; --limit N shows more", file=sys.stderr)
     odd = [word for word in words if not is_known(word)]
     if not found and odd:
-        print(f"hooklab: nothing matched; {clean(odd[0], 60)!r} was looked for as text: {HELP}", file=sys.stderr)
+        print(f"hooklab: nothing matched; {taken_for(clean(odd[0], 60))}; words are {HELP}", file=sys.stderr)
 
 
 def show(given: argparse.Namespace, settings: Settings) -> int:

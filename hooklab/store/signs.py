@@ -33,6 +33,7 @@ class SignReader:
         stuck = waits_since is not None and waits_since < now - stuck_after
         return Signs(
             last_at=last_at,
+            stuck_after=stuck_after,
             stuck_since=waits_since + stuck_after if stuck else None,
             quarantined_at=quarantined_at,
             conflict_at=conflict_at,

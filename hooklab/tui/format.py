@@ -137,6 +137,16 @@ def short_time(micros: int, now: int) -> str:
     return f"  {moment.day:2} {month}" if moment.year == today.year else f"{month} {moment.year:04}"
 
 
+def around(text: str | None, sought: Sequence[str], room: int) -> str:
+    """A text from outside, from some characters before the first of `sought` on where that would be out of sight."""
+    shown = clean(text or "", 4_000)
+    folded = shown.casefold()
+    found = [at for at in (folded.find(word) for word in sought) if at >= 0]
+    if not found or min(found) + 12 <= room:
+        return shown
+    return f"…{shown[max(min(found) - 4, 0) :]}"
+
+
 def short_moment(micros: int, now: int) -> str:
     """``02:14``, with the day before it where that is not today."""
     moment, today = _moment(micros), _moment(now)

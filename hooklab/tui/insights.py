@@ -46,10 +46,9 @@ def insight_lines(found: Insights, window: int, width: int, pictures: Pictures =
 
 
 def _window(found: Insights, window: int, width: int) -> Iterator[Line]:
-    pieces = [Piece(" [", "accent")]
+    pieces = []
     for at, (name, _) in enumerate(WINDOWS):
-        pieces.append(Piece(f" {name} ", "strong" if at == window else "quiet"))
-    pieces.append(Piece("]", "accent"))
+        pieces.append(Piece(f" [{name}]", "strong") if at == window else Piece(f"  {name} ", "quiet"))
     since = Piece(f"   {window_of(found)}", "quiet")
     if width_of([*pieces, since]) <= width:
         yield line(*pieces, since)

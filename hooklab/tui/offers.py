@@ -44,7 +44,7 @@ def offers(app: "MonitorApp") -> Iterator[SystemCommand]:
     yield SystemCommand("Change theme: dark, light, the terminal's own", "key T", app.action_next_theme)
     yield SystemCommand("Help", "key ?", app.action_help)
     yield SystemCommand("Hook URL, curl line and snippet", "key u", app.action_setup)
-    yield SystemCommand("Quit", "key q", app.action_leave)
+    yield SystemCommand("Quit: stop the service, or only close the screen", "key q", app.action_leave)
 
 
 def _filter(app: "MonitorApp") -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from hooklab.store.base import MessageRow, QuarantineRow
 from hooklab.text import clean
 from hooklab.tui.cells import EMPTY, Line, Piece, line, wrap
+from hooklab.tui.format import duration
 from hooklab.tui.notices import notices
 from hooklab.tui.targets import Target, ToMessage, ToMessages, ToQuarantined, ToScreen
 from hooklab.tui.view import View
@@ -21,8 +22,8 @@ KINDS: Final = ("is:stuck", "is:conflict", "is:label_mismatch")
 """The filters whose messages need a look, worst first."""
 
 _STUCK: Final = (
-    "pending, and nothing new for longer than stuck_after. A final report may still come; if none does, ask Arpoone"
-    " about the message id (y copies it)."
+    "pending, and nothing new for longer than {after}; longest first. A final report may still come; if none does,"
+    " ask Arpoone about the message id (y copies it)."
 )
 _CONFLICT: Final = (
     "both a DELIVERED and a NOT_DELIVERED came; the one with the later reported time decides. Usual for several"
@@ -54,7 +55,9 @@ _REFUSALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Troubled:
-    """The newest few of each group; one more than are shown says that there are more."""
+    """The newest few of each group, of the stuck ones those with the oldest news; one more than are shown says that
+    there are more.
+    """
 
     messages: Mapping[str, Sequence[MessageRow]] = field(default_factory=dict)
     """By filter word of `KINDS`."""
@@ -73,7 +76,9 @@ def problem_lines(view: View, found: Troubled, width: int) -> list[Line]:
 def _groups(view: View, found: Troubled, width: int) -> Iterator[Iterator[Line]]:
     yield _service(view, width)
     counts = {"is:stuck": view.counters.stuck, "is:conflict": view.counters.conflicts}
-    texts = {"is:stuck": ("stuck", _STUCK), "is:conflict": ("in conflict", _CONFLICT)}
+    after = None if view.snapshot is None else view.snapshot.signs.stuck_after
+    stuck = _STUCK.format(after="stuck_after" if after is None else duration(after))
+    texts = {"is:stuck": ("stuck", stuck), "is:conflict": ("in conflict", _CONFLICT)}
     for word in ("is:stuck", "is:conflict"):
         yield _messages(view, word, counts[word], *texts[word], found.messages.get(word, ()), width)
     yield _quarantine(view, found.quarantine, width)

@@ -29,24 +29,26 @@ _FIRST: Final = 100
 _LAST: Final = 400
 
 
-def message_lines(detail: MessageDetail, width: int, *, revealed: bool, now: int) -> list[Line]:
-    """All that is known of a message: its facts, then each arrival."""
+def message_lines(
+    detail: MessageDetail, width: int, *, revealed: bool, now: int, stuck_after: int | None = None
+) -> list[Line]:
+    """All that is known of a message: its facts, then each arrival; `stuck_after` in microseconds, where known."""
     lines = [rule(f"message {clean(detail.message.message_id, 64)}", width)]
-    lines += folded(_facts(detail, width, revealed=revealed, now=now), width)
+    lines += folded(_facts(detail, width, revealed=revealed, now=now, stuck_after=stuck_after), width)
     count = len(detail.timeline)
     lines += [EMPTY, rule(f"{count:,} arrival{'' if count == 1 else 's'}, in order", width)]
     lines += _arrivals(detail, width)
     return lines
 
 
-def _facts(detail: MessageDetail, width: int, *, revealed: bool, now: int) -> Iterator[Line]:
+def _facts(detail: MessageDetail, width: int, *, revealed: bool, now: int, stuck_after: int | None) -> Iterator[Line]:
     row, room = detail.message, max(width - NAMES - 4, 8)
     yield fact("state", [state_piece(row.state)])
+    heard = max((entry.received_at for entry in detail.timeline if entry.kind == "pending"), default=now)
     if row.state == "PENDING":
-        heard = max((entry.received_at for entry in detail.timeline if entry.kind == "pending"), default=now)
         said = f"for {duration(max(now - row.first_received_at, 0))}; nothing new for {duration(max(now - heard, 0))}"
         yield from block("waiting", [said], room)
-    yield from _flags(row, room)
+    yield from _flags(row, room, None if stuck_after is None else (heard, stuck_after))
     number = phone(row.msisdn, revealed=revealed)
     hint = "" if revealed or not row.msisdn else "   m shows it"
     yield fact("number", [Piece(cut(number, room) or NOTHING), Piece(hint, "quiet")])
@@ -62,9 +64,21 @@ def _facts(detail: MessageDetail, width: int, *, revealed: bool, now: int) -> It
     yield from block("custom payload", payload, room)
 
 
-def _flags(row: MessageRow, room: int) -> Iterator[Line]:
+def _flag_means(row: MessageRow, flag: str, waits: tuple[int, int] | None) -> str:
+    """What a flag says of this message; `waits` is when the last news came, and after how long that is too long."""
+    if flag == "stuck" and waits is not None:
+        since, after = full_stamp(sum(waits))[:-8], duration(waits[1])
+        return f"nothing new for longer than {after}: stuck since {since} UTC; a final may still come"
+    if flag == "conflict" and row.total_segments == 1:
+        return f"{FLAGS[flag][1]}; it has but one segment: ask Arpoone which holds"
+    if flag == "conflict":
+        return f"{FLAGS[flag][1]}; usual for several segments"
+    return FLAGS[flag][1] if flag in FLAGS else "a flag that this version has no words for"
+
+
+def _flags(row: MessageRow, room: int, waits: tuple[int, int] | None) -> Iterator[Line]:
     for at, flag in enumerate(row.flags):
-        mark, words = FLAGS.get(flag, (" ", "a flag that this version has no words for"))
+        mark, words = FLAGS.get(flag, (" ", ""))[0], _flag_means(row, flag, waits)
         name = Piece(f"{mark} {fit(clean(flag, 30), 16)}", "warn" if mark == "⚑" else "")
         first, *more = wrap(words, room - 18) if room >= 50 else ["", *wrap(words, room)]
         yield fact("" if at else "flags", [name, Piece(first, "quiet")])

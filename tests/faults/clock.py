@@ -159,7 +159,7 @@ def _choose(screen: Terminal, message: str) -> None:
     screen.keys("/")
     screen.wait_for(_HINT)
     screen.keys(f"id:{message}", "\r")
-    wait_until(lambda: _HINT not in screen.text() and screen.text().count("3519") == 1, "the one message")
+    wait_until(lambda: _HINT not in screen.text() and "1 found" in screen.text(), "the one message")
 
 
 def _walk(screen: Terminal, step: int) -> None:

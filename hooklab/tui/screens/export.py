@@ -71,8 +71,7 @@ def asking_lines(wanted: Wanted, form: Format, width: int) -> list[Line]:
     count = "the messages" if wanted.total is None else _messages(wanted.total)
     what = f"Export {count} that match " if wanted.words else f"Export all {count}"
     words = [Piece(cut(clean(wanted.words, 400), width - len(what) - 4), "accent")] if wanted.words else []
-    does = "shows them whole" if wanted.masked else "masks them"
-    numbers = wrap(f"{wanted.numbers}, as on the screen (m there {does})", width - 4)
+    numbers = wrap(f"{wanted.numbers}, as on the screen: to change that go back (esc) and press m", width - 4)
     formats: list[Piece] = []
     for one, means in FORMATS.items():
         chosen = one == form
@@ -204,7 +203,7 @@ class ExportScreen(ModalScreen[None], OneSize[None]):
             return running_lines(self._count, self._wanted, self._path, width), keys
         if self.phase == "done":
             return done_lines(self._count, self._wanted, self._path, width), keys
-        said, role = (self._trouble, "warn") if self._trouble else (f"in {_shown(self._folder)}", "quiet")
+        said, role = (self._trouble, "warn") if self._trouble else (f"in {_shown(self._place())}", "quiet")
         where = [line(Piece(f"          {text}", role)) for text in wrap(clean(said, 1_000), max(width - 12, 8))]
         return asking_lines(self._wanted, self.form, width), [*where, *keys]
 
@@ -219,6 +218,13 @@ class ExportScreen(ModalScreen[None], OneSize[None]):
     def _proposal(self) -> str:
         stamp = datetime.fromtimestamp(self._wanted.now / SECOND, UTC).strftime("%Y%m%d-%H%M")
         return proposed(self.form, stamp, self._folder)
+
+    def _place(self) -> Path:
+        """The folder in which the file will be, as far as the name tells."""
+        try:
+            return place_of(self._input.value, self._folder).parent
+        except ExportError:
+            return self._folder
 
     def action_format(self) -> None:
         """The other format, and the ending that goes with it."""
@@ -242,8 +248,10 @@ class ExportScreen(ModalScreen[None], OneSize[None]):
         safe = clean(event.value, _LONGEST)
         if safe != event.value:
             self._input.value = safe
-        elif self._trouble and self.phase == "asking":
+        elif self.phase == "asking":
             self._trouble, self._there = "", None
+            if (ending := safe.rpartition(".")[2].lower()) in FORMATS:
+                self.form = ending
             self._redraw()
 
     def action_go(self) -> None:

@@ -6,6 +6,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from hooklab.filters import WORDS
 from hooklab.tui.cells import EMPTY, Line, Piece, fit, line, wrap
 from hooklab.tui.keymap import KEYMAP
 from hooklab.tui.screens.one_size import OneSize
@@ -43,6 +44,7 @@ def help_lines(width: int) -> list[Line]:
     lines: list[Line] = []
     for title, rows in (
         ("keys", [(key.shown, "accent", key.does) for key in KEYMAP]),
+        ("filter words", [(word, "accent", means) for word, means in WORDS]),
         ("marks", list(_MARKS)),
         ("words", [(word, "strong", means) for word, means in _WORDS]),
     ):
@@ -54,9 +56,9 @@ def help_lines(width: int) -> list[Line]:
 def _rows(rows: list[tuple[str, str, str]], width: int) -> list[Line]:
     made = []
     for name, role, means in rows:
-        first, *more = wrap(means, width - 18)
-        made.append(line("    ", Piece(fit(name, 12), role), " ", first))
-        made += [line(" " * 17, text) for text in more]
+        first, *more = wrap(means, width - 19)
+        made.append(line("    ", Piece(fit(name, 13), role), " ", first))
+        made += [line(" " * 18, text) for text in more]
     return made
 
 

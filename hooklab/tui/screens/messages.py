@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.timer import Timer
 
-from hooklab.filters import FilterError, is_known, parse_filter, split_words
+from hooklab.filters import FilterError, is_known, parse_filter, sought_in_payloads, split_words, taken_for
 from hooklab.monitor import Monitor
 from hooklab.snippets import curl_line, sms_webhooks
 from hooklab.store.base import MessageRow
@@ -33,6 +33,7 @@ SIDE_BY_SIDE: Final = 160
 _REST: Final = 0.15
 """Seconds for which the selection is to rest before its message is read."""
 _PANE_HINTS: Final = (("tab", "list"), ("?", "help"), ("enter", "open"), ("j k", "move"), ("m", "numbers"))
+_TYPING_HINTS: Final = (("enter", "keep it"), ("esc", "as before"))
 _EMPTY_HINTS: Final = (("q", "quit"), ("?", "help"), ("y", "copy the curl line"), ("j k", "scroll"))
 
 
@@ -46,10 +47,13 @@ def _nothing(words: list[str]) -> str:
     odd = [word for word in words if not is_known(word)]
     if not odd:
         return "No message matches."
-    word = clean(odd[0], 40)
-    if word.removeprefix("+").isdigit():
-        return f"No message matches. {word} was looked for in phone numbers; custom:{word} looks in custom payloads."
-    return f"No message matches. {word!r} was looked for as text; ? lists the filter words."
+    return f"No message matches. {taken_for(clean(odd[0], 40))}."
+
+
+def _note(text: str) -> str:
+    """What is said of digits while they are typed: an order number may be what was meant."""
+    words = [word for word in text.split() if word.isascii() and word.isdigit()]
+    return f"{taken_for(words[-1][:40])}" if words else ""
 
 
 class MessagesScreen(ListScreen[MessageRow]):
@@ -83,7 +87,8 @@ class MessagesScreen(ListScreen[MessageRow]):
 
     def __init__(self) -> None:
         self._source = Messages()
-        super().__init__("messages", self._source, MessageList(self._source))
+        self._rows = MessageList(self._source)
+        super().__init__("messages", self._source, self._rows)
         self._empty = EmptyStart()
         self._box = FilterBox()
         self._sides = Horizontal(id="sides")
@@ -141,6 +146,8 @@ class MessagesScreen(ListScreen[MessageRow]):
         if self._empty.display:
             copied = self._view.ticks < self._copied_until
             self._keys.show("copied, if your terminal allows it" if copied else "waiting for reports", _EMPTY_HINTS)
+        elif self._box.display:
+            self._keys.show(self._fact(), _TYPING_HINTS)
         else:
             self._keys.show(self._fact(), _PANE_HINTS if self._pane.has_focus else self._list_hints())
 
@@ -217,6 +224,7 @@ class MessagesScreen(ListScreen[MessageRow]):
         where = parse_filter(split_words(text), self._view.now)
         self.filter_words = text.strip()
         self.list.nothing = _nothing(split_words(text))
+        self._rows.sought = sought_in_payloads(split_words(text))
         if where == self._source.where:
             return
         self._source.where = where
@@ -237,6 +245,7 @@ class MessagesScreen(ListScreen[MessageRow]):
         """Opens the filter box."""
         self._before = self.filter_words
         self._box.open(self.filter_words)
+        self._show_keys()
 
     def action_clear_filter(self) -> None:
         """Back to the list; from there, shows all messages again."""
@@ -252,7 +261,7 @@ class MessagesScreen(ListScreen[MessageRow]):
         except FilterError as error:
             self._box.say(str(error))
         else:
-            self._box.say("")
+            self._box.say("", _note(event.text))
 
     def on_filter_box_closed(self, event: FilterBox.Closed) -> None:
         """Keeps the filter in force, or goes back to the one from before; a wrong one is to be mended first."""
@@ -263,6 +272,7 @@ class MessagesScreen(ListScreen[MessageRow]):
             return
         self._box.display = False
         self.list.focus()
+        self._show_keys()
 
     # opening, exporting and copying
 

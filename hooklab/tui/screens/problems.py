@@ -7,6 +7,7 @@ from textual.binding import Binding, BindingType
 
 from hooklab.filters import parse_filter
 from hooklab.monitor import Monitor
+from hooklab.store.base import MessageRow
 from hooklab.tui.problems import KINDS, SHOWN, Troubled, problem_lines
 from hooklab.tui.screens.live import LiveScreen, data_mark
 from hooklab.tui.targets import ToMessage, ToQuarantined
@@ -53,14 +54,17 @@ class ProblemsScreen(LiveScreen):
         self._body.focus()
 
     async def load(self, monitor: Monitor, view: View) -> None:
-        """Reads the newest few of each group if something changed."""
+        """Reads a few of each group if something changed."""
         mark = data_mark(view)
         if mark == self._mark:
             return
-        messages = {}
+        messages: dict[str, list[MessageRow]] = {}
         for word in KINDS:
-            found = await monitor.search(parse_filter([word], view.now), SHOWN + 1)
-            messages[word] = found.rows
+            where = parse_filter([word], view.now)
+            if word == "is:stuck":  # from the oldest on: those wait for longest
+                messages[word] = (await monitor.newer(where, SHOWN + 1, 0)).rows[::-1]
+            else:
+                messages[word] = (await monitor.search(where, SHOWN + 1)).rows
         self._found = Troubled(messages, await monitor.quarantine(SHOWN + 1))
         self._mark = mark
 

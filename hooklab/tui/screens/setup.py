@@ -25,10 +25,13 @@ class SetupScreen(OneSize[None]):
         Binding("k,up", "scroll(-1)", show=False),
     ]
 
-    def __init__(self, hook_url: str | None) -> None:
+    def __init__(self, hook_url: str | None, *, runs: bool) -> None:
+        """`runs` says whether there is a service now."""
         super().__init__()
         self._hook_url = hook_url
-        self._body = EmptyStart("Reports are taken at")
+        self._body = EmptyStart(
+            "Reports are taken at" if runs else "No service runs. When one does, it takes reports at"
+        )
         self._keys = Keys(_HINTS)
 
     def compose(self) -> ComposeResult:

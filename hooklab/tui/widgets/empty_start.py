@@ -15,10 +15,19 @@ from hooklab.text import clean, clean_lines
 from hooklab.tui.cells import wrap
 
 _STEPS: Final = (
-    "1  Try it: paste the curl line into another terminal.",
-    "2  Put the smsWebhooks JSON into the request with which you send an SMS.",
-    "3  Send one: its PENDING and its final report appear as they arrive.",
+    "Try it: paste the curl line into another terminal.",
+    "Put the smsWebhooks JSON into the request with which you send an SMS.",
+    "Send one: its PENDING and its final report appear as they arrive.",
 )
+_REACH: Final = "Make it reachable, as the README says: that address is this machine's own."
+_LOCAL: Final = re.compile(r"https?://(127\.|localhost[:/]|\[::1\])")
+
+
+def steps(hook_url: str | None) -> str:
+    """What to do, numbered; where nobody else can reach the hook URL that too."""
+    local = hook_url is not None and _LOCAL.match(hook_url) is not None
+    wanted = [_STEPS[0], *([_REACH] if local else []), *_STEPS[1:]]
+    return "\n".join(f"{number}  {step}" for number, step in enumerate(wanted, 1))
 
 
 def wrap_shell(command: str, width: int) -> str:
@@ -52,7 +61,9 @@ class EmptyStart(VerticalScroll):
         self._title = title
         self._url: str | None = None
         self._shown: tuple[str | None, int] | None = None
-        self._texts = {name: Static("", id=f"empty-{name}", markup=False) for name in ("url", "curl", "snippet")}
+        self._texts = {
+            name: Static("", id=f"empty-{name}", markup=False) for name in ("url", "curl", "steps", "snippet")
+        }
 
     def compose(self) -> ComposeResult:
         """Titles, and what can be selected with the mouse."""
@@ -61,7 +72,7 @@ class EmptyStart(VerticalScroll):
         yield Static("Send a sample report to yourself (y copies the line)", classes="title", markup=False)
         yield self._texts["curl"]
         yield Static("Next", classes="title", markup=False)
-        yield Static("\n".join(_STEPS), id="empty-steps", markup=False)
+        yield self._texts["steps"]
         yield Static("For the Arpoone request (Y copies it)", classes="title", markup=False)
         yield self._texts["snippet"]
 
@@ -83,5 +94,5 @@ class EmptyStart(VerticalScroll):
         self.show(self._url)
 
     def _fill(self, url: str, curl: str, snippet: str) -> None:
-        for name, text in (("url", url), ("curl", curl), ("snippet", snippet)):
+        for name, text in (("url", url), ("curl", curl), ("steps", steps(self._url)), ("snippet", snippet)):
             self._texts[name].update(Content(text))

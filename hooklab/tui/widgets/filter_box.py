@@ -24,10 +24,10 @@ _WORDS = (
 _LONGEST = 400
 
 
-def hint_line(trouble: str, width: int) -> Line:
-    """Examples of filter words, or what is wrong with those that were typed."""
-    if trouble:
-        return line(*squeeze([Piece(f" {clean(trouble, 400)}", "warn")], width))
+def hint_line(trouble: str, note: str, width: int) -> Line:
+    """Examples of filter words, or what is wrong with those that were typed, or to be known of them."""
+    if trouble or note:
+        return line(*squeeze([Piece(f" {clean(trouble or note, 400)}", "warn" if trouble else "quiet")], width))
     pieces: list[Piece] = []
     for word in _WORDS:
         grown = [*pieces, Piece("   " if pieces else " "), Piece(word, "quiet")]
@@ -91,6 +91,7 @@ class LineBox(Vertical):
         self._input = _Text(name)
         self._hint = Lines(id=f"{name}-hint")
         self._trouble = ""
+        self.note = ""
 
     def hint(self, trouble: str, width: int) -> Line:
         """Examples of what can be typed, or what is wrong with what was."""
@@ -128,14 +129,14 @@ class LineBox(Vertical):
         """Whether something is wrong with the text."""
         return bool(self._trouble)
 
-    def say(self, trouble: str) -> None:
-        """What is wrong with the text, or nothing."""
-        self._trouble = trouble
+    def say(self, trouble: str, note: str = "") -> None:
+        """What is wrong with the text, or to be known of it, or nothing."""
+        self._trouble, self.note = trouble, note
         self._hint.draw([self.hint(trouble, self.size.width)])
 
     def on_resize(self) -> None:
         """Another width holds more."""
-        self.say(self._trouble)
+        self.say(self._trouble, self.note)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """What is pasted may hold anything."""
@@ -167,4 +168,4 @@ class FilterBox(LineBox):
 
     def hint(self, trouble: str, width: int) -> Line:
         """See `LineBox.hint`."""
-        return hint_line(trouble, width)
+        return hint_line(trouble, self.note, width)

@@ -1,5 +1,6 @@
 """The list of messages: its columns and rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +9,7 @@ from rich.cells import cell_len
 from hooklab.store.base import MessageRow
 from hooklab.text import clean
 from hooklab.tui.cells import Line, Piece, cut, fit, foreign, line
-from hooklab.tui.format import STATE_WIDTH, needs_a_look, number, phone, short_time, stamp, state_piece
+from hooklab.tui.format import STATE_WIDTH, around, needs_a_look, number, phone, short_time, stamp, state_piece
 from hooklab.tui.view import View
 from hooklab.tui.widgets.row_list import RowList
 
@@ -56,8 +57,8 @@ def title_line(columns: Columns) -> Line:
     return line(Piece("  " + "  ".join(cells), "quiet"))
 
 
-def row_line(row: MessageRow, columns: Columns, view: View, *, selected: bool) -> Line:
-    """One message."""
+def row_line(row: MessageRow, columns: Columns, view: View, *, selected: bool, sought: Sequence[str] = ()) -> Line:
+    """One message; of its payload what is `sought`, folded, is in sight."""
     c = columns
     when = stamp(row.last_received_at)[: c.time] if c.time > 8 else short_time(row.last_received_at, view.now)
     state = state_piece(row.state)
@@ -76,7 +77,7 @@ def row_line(row: MessageRow, columns: Columns, view: View, *, selected: bool) -
         again = "↻" if "repeated" in row.flags else " "
         pieces.append(Piece(f"  {number(row.arrivals, c.arrivals - 1)}{again}", "quiet"))
     if c.custom:
-        pieces.append(Piece("  " + foreign(row.custom_payload, c.custom), "quiet"))
+        pieces.append(Piece("  " + fit(around(row.custom_payload, sought, c.custom), c.custom), "quiet"))
     if c.message:
         pieces.append(Piece("  " + foreign(row.message_id, c.message), "quiet"))
     return line(*pieces, selected=selected)
@@ -94,7 +95,13 @@ def _why(row: MessageRow, width: int) -> list[Piece]:
 
 
 class MessageList(RowList[MessageRow]):
-    """Messages with the newest activity first."""
+    """Messages with the newest activity first.
+
+    Attributes:
+        sought: what is looked for in custom payloads, casefolded.
+    """
+
+    sought: Sequence[str] = ()
 
     def title_line(self) -> Line:
         """See `RowList.title_line`."""
@@ -102,7 +109,7 @@ class MessageList(RowList[MessageRow]):
 
     def row_line(self, row: MessageRow, view: View, *, selected: bool) -> Line:
         """See `RowList.row_line`."""
-        return row_line(row, self._columns(), view, selected=selected)
+        return row_line(row, self._columns(), view, selected=selected, sought=self.sought)
 
     def _columns(self) -> Columns:
         return columns_for(self.size.width, revealed=self._view.revealed)

@@ -28,7 +28,8 @@ class OneMessage:
 
     def lines(self, detail: MessageDetail, width: int, view: View) -> list[Line]:
         """See `Subject.lines`."""
-        return message_lines(detail, width, revealed=view.revealed, now=view.now)
+        after = None if view.snapshot is None else view.snapshot.signs.stuck_after
+        return message_lines(detail, width, revealed=view.revealed, now=view.now, stuck_after=after)
 
     def looks(self, detail: MessageDetail | None, view: View) -> object:
         """See `Subject.looks`."""

@@ -97,6 +97,11 @@ class RowList(Lines, Generic[T], can_focus=True):
         return cursor if cursor is not None else self.rows.top or 0
 
     @property
+    def placed(self) -> bool:
+        """Whether it is where `place` has put it: nobody has moved since."""
+        return self._placed
+
+    @property
     def chosen(self) -> T | None:
         """The selected row."""
         return self.rows.items[self.selected] if self.selected < len(self.rows) else None
