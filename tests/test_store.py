@@ -368,13 +368,14 @@ class StoreContract:
 
     async def test_signs_say_since_when(self, bench: Bench) -> None:
         """The last batch, what is stuck for longest, the newest in quarantine and in conflict have their times."""
-        assert await bench.reader.signs() == Signs()
+        assert await bench.reader.signs() == Signs(stuck_after=self.stuck_after)
         one = report()
         bench.journal.now = self.now - 2 * self.stuck_after
         await bench.take([report(status="PENDING")], [{"MessageId": "abc"}])
         bench.journal.now = self.now - MINUTE
         await bench.take([one], [report(one["MessageId"], "NOT_DELIVERED")], [report(status="PENDING")])
         assert await bench.reader.signs() == Signs(
+            stuck_after=self.stuck_after,
             last_at=self.now - MINUTE,
             stuck_since=self.now - self.stuck_after,
             quarantined_at=self.now - 2 * self.stuck_after,
