@@ -65,9 +65,11 @@ class Signs(Struct, frozen=True, kw_only=True):
     """Since when something needs a look. Times are microseconds UTC, None where there is none."""
 
     last_at: int | None = None
-    """When the last batch was received."""
+    """When the last batch was received that was understood, to the minute."""
     silent: bool = False
     """Whether nothing has come since for longer than is usual at this time."""
+    judged: str | None = None
+    """Another text than before: some of what is stored was judged anew, however old it is."""
     stuck_after: int | None = None
     """Microseconds without news after which a pending message is stuck."""
     stuck_since: int | None = None
@@ -75,7 +77,7 @@ class Signs(Struct, frozen=True, kw_only=True):
     quarantined_at: int | None = None
     """When the newest thing in quarantine came."""
     conflict_at: int | None = None
-    """The newest activity of a message in conflict."""
+    """The last news of the message in conflict that was heard of last."""
     disk_free: int | None = None
     """Bytes that may still be written to the disk of the data folder, and its size."""
     disk_size: int | None = None
@@ -91,7 +93,9 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """None while no service runs on the data folder."""
     signs: Signs = Signs()
     files: int = 0
-    """Another number than before: the files were replaced, and what was read of the old ones means nothing now."""
+    """Another number than before: the files were replaced, or some of what they hold was judged anew, and what was
+    read of them before means nothing now.
+    """
 
 
 EMPTY_SNAPSHOT: Final = Snapshot(taken_at=0, counters=Counters())

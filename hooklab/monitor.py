@@ -121,6 +121,7 @@ class FolderMonitor:
         self._opened: tuple[int, int] | None = None
         self._seen: tuple[int, int] | None = None
         self._files = 0
+        self._judged: str | None = None
         self._opening = asyncio.Lock()
 
     async def snapshot(self, *, signs: bool = False) -> Snapshot:
@@ -134,6 +135,8 @@ class FolderMonitor:
         if signs:
             free, size = await asyncio.to_thread(free_and_total, self._folder.path)
             seen = replace(seen, disk_free=free, disk_size=size)
+            self._files += seen.judged != self._judged is not None
+            self._judged = seen.judged or self._judged
         return Snapshot(
             taken_at=self._clock(),
             counters=with_service(counters, status),

@@ -110,6 +110,7 @@ class Projection:
         self._projector = force.projector(journal, store)
         self._finishing = False
         self._check_after = 0.0
+        self._retrying: asyncio.Task[Retried] | None = None
 
     @classmethod
     async def open(cls, path: Path, journal: Journal, settings: Settings) -> Self:
@@ -160,7 +161,10 @@ class Projection:
 
     async def retry_quarantine(self) -> Retried:
         """Puts what is in quarantine through today's rules; errors are those of `Healer.retry`."""
-        return await self._force.healer(self._journal, self._store).retry()
+        if self._retrying is None or self._retrying.done():  # who asks meanwhile gets the same answer
+            healer = self._force.healer(self._journal, self._store)
+            self._retrying = asyncio.create_task(healer.retry(), name="retry of the quarantine")
+        return await asyncio.shield(self._retrying)
 
     @property
     def idle(self) -> bool:

@@ -9,7 +9,10 @@ from hooklab.times import MINUTE, iso
 
 MOST: Final = 60
 """So many steps at most, so that each has its column on a narrow screen."""
-_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7 * 1440, 14 * 1440, 28 * 1440)
+_STEPS: Final = (
+    *(1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720),
+    *(days * 1440 for days in (1, 2, 7, 14, 28, 91, 365, 730, 1825, 3650)),
+)
 """Minutes."""
 
 CountedStep = tuple[int, int, int, int]

@@ -19,10 +19,13 @@ from support import RunningService, body_of, conserved, hooklab, json_lines_of, 
 from test_store import MemoryJournal
 
 from hooklab import projector
+from hooklab.config import Settings
 from hooklab.facts import FAILED_FOR as REASON
 from hooklab.healing import Healer, Retried
 from hooklab.journal.base import JournalUnavailable
+from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.judging import Reading, batch_of, judge_element
+from hooklab.projection import Projection
 from hooklab.projector import Projector
 from hooklab.store.fold import Judged, Quarantined
 from hooklab.store.healing import SqliteHealing, bodies_before
@@ -295,3 +298,34 @@ def test_a_repeat_is_a_retry_also_where_the_first_batch_is_not_looked_at() -> No
     digest = alone[0].digest
     assert [row[3] for row in rewrite(alone, alone, HeldAside({}, {}, 1)).repeats] == [0]
     assert [row[3] for row in rewrite(alone, alone, HeldAside({digest: (2, 2, None)}, {}, 1)).repeats] == [1]
+
+
+async def test_who_asks_while_a_retry_runs_gets_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is one pass at a time, however often it is asked for; the next one is another."""
+    begun, go_on = asyncio.Semaphore(0), asyncio.Semaphore(0)
+    passes = 0
+
+    async def retry(_: Healer) -> Retried:
+        nonlocal passes
+        passes += 1
+        number = passes
+        begun.release()
+        await go_on.acquire()
+        return Retried(tried=number)
+
+    monkeypatch.setattr(Healer, "retry", retry)
+    journal = await SqliteJournal.open(tmp_path / "journal.db", JournalLimits())
+    projection = await Projection.open(tmp_path / "store.db", journal, Settings())
+    try:
+        several = [asyncio.create_task(projection.retry_quarantine()) for _ in range(3)]
+        await begun.acquire()
+        several[0].cancel()  # who asked goes away: the others still get it
+        go_on.release()
+        assert await several[1] == await several[2] == Retried(tried=1)
+        again = asyncio.create_task(projection.retry_quarantine())
+        await begun.acquire()
+        go_on.release()
+        assert await again == Retried(tried=2)
+    finally:
+        await projection.close()
+        await journal.close()

@@ -39,7 +39,22 @@ _parts = st.one_of(
     _rich,
     st.just("\x1b[0m"),
     st.sampled_from([f"\x1b[{codes}m" for codes in _LATER]),
-    st.sampled_from([" ", "   ", "a", "hooklab ", "语 é", "\r\n", "\x1b[2;3H", "\x1b[2J", "\x1b[K", "\x1b[?2026h"]),
+    st.sampled_from(
+        [
+            " ",
+            "   ",
+            "a",
+            "hooklab ",
+            "语 é",
+            "\r\n",
+            "\x1b[2;3H",
+            "\x1b[2J",
+            "\x1b[K",
+            "\x1b[?2026h",
+            "\x1b7",
+            "\x1b8",
+        ]
+    ),
 )
 
 
@@ -91,6 +106,12 @@ def test_other_sequences_are_left_alone() -> None:
     for one in others:
         assert one in lean(text)
     assert re.sub(r"\x1b\[[0-9;]*m", "", lean(text)) == re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_a_number_without_end_is_passed_on() -> None:
+    """Whatever it means to a terminal."""
+    text = f"\x1b[0ma\x1b[{'1' * 5000}mb\x1b[0mc"
+    assert lean(text) == text
 
 
 @pytest.mark.parametrize("colour", ["truecolor", "256color", "NO_COLOR"])

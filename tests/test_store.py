@@ -382,6 +382,20 @@ class StoreContract:
             conflict_at=self.now - MINUTE,
         )
 
+    async def test_what_is_no_news_is_no_sign(self, bench: Bench) -> None:
+        """A report that comes again makes no old conflict a new one; a body that is answered 400 ends no silence."""
+        one = report()
+        bench.journal.now = self.now - 5 * HOUR
+        await bench.take([one], [report(one["MessageId"], "NOT_DELIVERED")])
+        before = await bench.reader.signs()
+        bench.journal.now = self.now
+        await bench.take([one], label="pending")
+        again = await bench.reader.signs()
+        assert (again.conflict_at, before.conflict_at) == (self.now - 5 * HOUR,) * 2
+        bench.journal.now = self.now + 2 * HOUR
+        await bench.take_malformed(b"{}")
+        assert (await bench.reader.signs()).last_at == again.last_at
+
     async def test_a_silence_is_a_sign_where_it_is_not_usual(self, bench: Bench) -> None:
         """After a steady stream it is one once nothing has come for long; after a single batch it is none."""
         bench.journal.now = self.now - 5 * HOUR

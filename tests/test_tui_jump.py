@@ -44,7 +44,22 @@ def test_a_moment_is_read_as_people_write_it(text: str, at: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "soon", "25:00", "12:61", "31 Feb", "1 Foo 12:00", "29 Feb", "2h 30m", "12", "0 Nov", "1 Nov 0000"]
+    "text",
+    [
+        "",
+        "soon",
+        "25:00",
+        "12:61",
+        "31 Feb",
+        "1 Foo 12:00",
+        "29 Feb",
+        "2h 30m",
+        "12",
+        "0 Nov",
+        "1 Nov 0000",
+        "800000d",
+        "999999999d",
+    ],
 )
 def test_what_is_no_moment_is_refused(text: str) -> None:
     """And the words say what would be one."""
@@ -125,6 +140,30 @@ async def test_a_wrong_time_is_said_and_the_box_stays() -> None:
         await on.press(*"1m", "enter")
         assert on.selected_id == message_id(940)
         assert "in UTC" not in on.text()
+
+
+async def test_g_leads_to_the_newest_of_a_paused_list() -> None:
+    """Also from another time; then it stands still there."""
+    async with stage(history(3_000), (120, 36)) as on:
+        await go(on, "12:00")
+        await on.press("space", "g")
+        assert on.selected_id == message_id(3_000)
+        on.monitor.add(row(3_001, cursor=pack(3_001, 0)))
+        await on.tick()
+        assert on.selected_id == message_id(3_000)
+
+
+async def test_that_nothing_is_there_is_told_once_all_was_looked_at() -> None:
+    """A filter's first hit may lie far above what the first step looks at."""
+    monitor = history(3_000)
+    monitor.lets_through = lambda _, one: one.cursor >> INDEX_BITS == 2_900
+    monitor.slice = 500
+    async with stage(monitor, (120, 36)) as on:
+        await on.press("slash", *"desc:x", "enter")
+        await go(on, "20m")
+        for _ in range(8):
+            await on.tick()
+        assert "nothing before 23 Nov 11:44:51 under this filter" in on.text()
 
 
 async def test_esc_leaves_the_box_and_the_list_as_they_were() -> None:

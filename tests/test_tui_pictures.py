@@ -198,3 +198,27 @@ async def test_the_loop_answers_while_a_picture_is_drawn(monkeypatch: pytest.Mon
         assert "this help" in on.text() or "keys" in on.text()
         end.set()
         await on.app.workers.wait_for_complete()
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize(
+    "days", [[-1, -2], [0, -3], [20_000, 3], [3_000, 0], [9_000, 2_000, 0]], ids=lambda days: ",".join(map(str, days))
+)
+def test_odd_clocks_make_no_odd_pictures(days: list[int], width: int) -> None:
+    """Hours after now, or in 1970: no fault, nothing passes the edge, and no label stands for two days."""
+    minute = NOW // MINUTE
+    step = step_of(minute - max(days) * DAY, minute - min(0, *days) * DAY)
+    changes = {
+        "hours": sorted(
+            (NOW // HOUR - 24 * back, Outcomes(messages=9, delivered=7, not_delivered=2)) for back in days
+        ),
+        "step": step,
+        "steps": sorted(((minute - back * DAY) // step, 7, 2, 0) for back in days),
+    }
+    drawn = pictures(told(None, **changes), width)
+    for name in ("received", "hours"):
+        lines = [one.text for one in drawn.get(name, [])]
+        assert all(len(one) <= width for one in lines)
+        labels = re.findall(r"\d\d:\d\d|\d\d \w{3}|\w{3} \d{4}|\d{4}", lines[HEIGHT]) if lines else []
+        assert len(labels) == len(set(labels)) or ":" in labels[0]
+    assert set(drawn) & {"received", "hours"}

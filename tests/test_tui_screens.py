@@ -1,11 +1,13 @@
 """The numbered screens, what their lines lead to, and what every one of them can do."""
 
+import asyncio
 import base64
 import re
 from collections.abc import Iterator
 
 import pytest
 from msgspec.structs import replace
+from textual import events
 from textual.binding import Binding
 from textual.command import CommandPalette
 from tui_fakes import URL, FakeMonitor, batch, message_id, quarantined, row, status
@@ -23,6 +25,7 @@ from hooklab.tui.screens.messages import MessagesScreen
 from hooklab.tui.screens.problems import ProblemsScreen
 from hooklab.tui.screens.quarantine import QuarantineScreen
 from hooklab.tui.screens.quarantined import QuarantinedScreen
+from hooklab.tui.screens.retry import RetryScreen
 from hooklab.tui.screens.setup import SetupScreen
 from hooklab.tui.screens.timeline import TimelineScreen
 from hooklab.tui.widgets.filter_box import FilterBox
@@ -459,3 +462,49 @@ async def test_a_retry_of_the_quarantine_says_why_it_could_not_be_done() -> None
         assert "\x1b" not in on.text()
         await on.press("escape")
         assert on.app.screen.name == "quarantine"
+
+
+async def test_one_retry_of_the_quarantine_at_a_time() -> None:
+    """Who leaves it and comes again sees the same one, and what came of it."""
+    monitor = full()
+    monitor.healing = 1
+    async with stage(monitor, (100, 30)) as on:
+        monitor.gate = asyncio.Event()
+        for _ in range(5):
+            send = ("4", "R", "escape")
+            for key in send:
+                on.app.post_message(events.Key(key, key if len(key) == 1 else None))
+                await on.pilot.pause(0)
+        on.app.post_message(events.Key("R", "R"))
+        for _ in range(4):
+            await on.pilot.pause(0)
+        assert isinstance(on.app.screen, RetryScreen)
+        assert "judged once more" in on.text()
+        monitor.gate.set()
+        await on.tick()
+        assert "1 understood now" in on.text()
+        assert monitor.asked.count("retry_quarantine") == 1
+
+
+async def test_what_was_healed_is_shown_anew_everywhere() -> None:
+    """Its message has changed where it stood, deep in a list that was read before."""
+    monitor = full()
+    monitor.healing = 1
+    async with stage(monitor, (120, 36)) as on:
+        old = min(monitor.rows, key=lambda one: one.cursor)
+        monitor.rows = [replace(one, description="healed") if one is old else one for one in monitor.rows]
+        await on.tick()
+        assert "healed" not in on.text()
+        await on.press("4", "R", "escape", "1", "G")
+        assert "healed" in on.text()
+
+
+async def test_a_retry_that_fails_in_an_unknown_way_says_so() -> None:
+    """Nothing waits for ever, and nothing ends the screen."""
+    monitor = full()
+    monitor.failing = {"retry_quarantine"}
+    monitor.failure = ValueError("odd")  # type: ignore[assignment]
+    async with stage(monitor, (100, 30)) as on:
+        await on.press("4", "R")
+        assert "Not retried" in on.text()
+        assert "ValueError: odd" in on.text()

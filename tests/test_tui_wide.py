@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from textual import events
 from tui_fakes import FakeMonitor, entry, message_id, row
 from tui_stage import Stage, many, stage
 
+from hooklab.monitor import MonitorError
 from hooklab.rules import pack
 from hooklab.store.base import MessageDetail
 from hooklab.tui.screens.batch import BatchScreen
@@ -229,3 +231,56 @@ async def test_flags_stand_in_words_where_there_is_room() -> None:
         (found,) = [line for line in on.lines() if message_id(60) in line]
         assert "conflict late" in found
         assert found.index("Message") - found.index("delivered") < 20
+
+
+async def test_what_somebody_reads_beside_the_list_stays() -> None:
+    """Going there from the newest row stops following: news come above it."""
+    async with stage(told(), WIDE) as on:
+        await shows(on, 60)
+        await on.press("tab")
+        tell(on.monitor, 61)
+        on.monitor.add(row(61))
+        await on.tick()
+        assert pane(on).has_focus
+        assert on.selected_id == message_id(60)
+        assert f"message {message_id(60)}" in pane(on).content[0].text
+
+
+async def test_enter_beside_the_list_is_about_the_selected_message() -> None:
+    """Also where it was selected a moment ago, and the one before is still shown."""
+    async with stage(told(), WIDE) as on:
+        await shows(on, 60)
+        on.monitor.gate = asyncio.Event()
+        for key in ("j", "j", "tab", "enter"):
+            on.app.post_message(events.Key(key, key if len(key) == 1 else None))
+            for _ in range(4):
+                await on.pilot.pause(0)
+        assert pane(on).has_focus
+        assert on.app.screen.name == "messages"
+        on.monitor.gate.set()
+        await shows(on, 58)
+        await on.press("enter")
+        assert isinstance(on.app.screen, BatchScreen)
+
+
+async def test_what_cannot_be_read_is_not_shown_as_another() -> None:
+    """The one before goes."""
+    async with stage(told(), WIDE) as on:
+        await shows(on, 60)
+        on.monitor.failure, on.monitor.failing = MonitorError("odd"), {"message"}
+        await on.press("j", "tab")
+        await on.tick()
+        assert message_id(60) not in pane(on).content[0].text
+        assert "reading" in pane(on).content[0].text
+        on.monitor.failure = None
+        await on.tick()
+        await shows(on, 59)
+
+
+async def test_v_on_a_narrow_terminal_changes_nothing() -> None:
+    """There is nothing to hide; a wider one has it."""
+    async with stage(told(), (100, 40)) as on:
+        await on.press("v")
+        await on.pilot.resize_terminal(*WIDE)
+        await on.tick()
+        assert pane(on).display

@@ -117,6 +117,7 @@ class FakeMonitor:
         rows: messages in any order; they are given by falling cursor.
         failure: raised by every read while it is set.
         healing: how many of the quarantine a retry understands.
+        slice: how many messages a step of a search looks at; None for all.
         gate: reads wait for it while it is set to a closed event.
         at_once: reads that run now; `most` is the greatest number so far.
     """
@@ -131,6 +132,7 @@ class FakeMonitor:
         self.counters: dict[str, object] = {}
         self.measured = Measured()
         self.healing = 0
+        self.slice: int | None = None
         self.signs = Signs()
         self.batch_times: dict[int, int] = {}
         self.windows: list[int | None] = []
@@ -209,11 +211,15 @@ class FakeMonitor:
     async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
         """Knows no SQL: what a condition lets through is what `lets_through` says."""
         await self._read("messages" if before is None else "older")
-        older = sorted(self.rows, key=lambda one: -one.cursor)
-        rows = [one for one in older if (before is None or one.cursor < before) and self._lets_through(where, one)]
+        older = sorted(
+            (one for one in self.rows if before is None or one.cursor < before), key=lambda one: -one.cursor
+        )
+        looked_at = older[: self.slice]
+        rows = [one for one in looked_at if self._lets_through(where, one)]
+        end = looked_at[-1].cursor if len(looked_at) < len(older) else None
         return Found(
             rows=rows[:limit],
-            reached=rows[limit - 1].cursor if len(rows) >= limit else None,
+            reached=rows[limit - 1].cursor if len(rows) >= limit else end,
             newest=max((one.cursor for one in self.rows), default=0),
         )
 
@@ -221,10 +227,12 @@ class FakeMonitor:
         """As `search`."""
         await self._read("newer")
         above = sorted((one for one in self.rows if one.cursor > after), key=lambda one: one.cursor)
-        rows = [one for one in above if self._lets_through(where, one)][:limit][::-1]
+        looked_at = above[: self.slice]
+        rows = [one for one in looked_at if self._lets_through(where, one)][:limit][::-1]
+        end = looked_at[-1].cursor if len(looked_at) < len(above) else None
         return Found(
             rows=rows,
-            reached=rows[0].cursor if len(rows) == limit else None,
+            reached=rows[0].cursor if len(rows) == limit else end,
             newest=max((one.cursor for one in self.rows), default=0),
         )
 
@@ -279,6 +287,7 @@ class FakeMonitor:
         tried = len(self.held_quarantine)
         for row_id in list(self.held_quarantine)[: self.healing]:
             del self.held_quarantine[row_id]
+        self.files += bool(self.healing)  # as `FolderMonitor` has it, when the store says that it was judged anew
         self.revision += 1
         return Retried(tried, tried - len(self.held_quarantine), len(self.held_quarantine))
 

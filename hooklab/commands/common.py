@@ -72,16 +72,15 @@ def read(settings: Settings, what: Callable[[FolderMonitor], Awaitable[_T]]) -> 
 
 def called(command: str, folder: Path) -> str:
     """A command as a shell takes it, called as this one was, for the data folder that this one has."""
-    name = sys.argv[0]
-    if Path(name).name == "__main__.py":
-        name = f"{sys.executable} -m hooklab"
-    elif shutil.which("hooklab") == str(Path(name).absolute()):
-        name = "hooklab"
+    name = Path(sys.argv[0])
+    if name.name in {"", "-c", "-m", "__main__.py"}:
+        shown = f"{shlex.quote(sys.executable)} -m hooklab"
+    elif shutil.which("hooklab") == os.path.abspath(name):  # noqa: PTH100  a link in PATH is named as it is
+        shown = "hooklab"
     else:
-        here = Path(name).absolute()
-        name = shlex.quote(str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here))
-    where = "" if folder == load_settings({}, {}).data_dir else f" --data-dir {shlex.quote(str(folder))}"
-    return f"{name} {command}{where}"
+        shown = shlex.quote(f"./{name}" if name.parent == Path() else str(name))
+    named = folder != load_settings({}, {}).data_dir or any(one.startswith("HOOKLAB_") for one in os.environ)
+    return f"{shown} {command}{f' --data-dir {shlex.quote(str(folder))}' if named else ''}"
 
 
 def confirmed(question: str) -> bool:

@@ -13,10 +13,11 @@ Fetch = Callable[[str, Mapping[str, Any]], Awaitable[list[Any]]]
 _QUIET: Final = 10 * MINUTE
 """Only after so long is it reckoned whether it is quieter than usual."""
 _SIGNS: Final = f"""
-SELECT (SELECT received_at FROM batches ORDER BY sequence DESC LIMIT 1),
+SELECT (SELECT value FROM settings WHERE name = 'search'),
+       (SELECT max(minute) * {MINUTE} FROM minutes WHERE batches > 0),
        (SELECT min(new_at) FROM messages WHERE rank < 0),
        (SELECT received_at FROM batches WHERE sequence = (SELECT max(id) >> {INDEX_BITS} FROM quarantine)),
-       (SELECT last_at FROM messages WHERE seen & 6 = 6 ORDER BY last_arrival DESC LIMIT 1)
+       (SELECT new_at FROM messages WHERE seen & 6 = 6 ORDER BY last_arrival DESC LIMIT 1)
 """
 
 
@@ -29,9 +30,10 @@ class SignReader:
 
     async def read(self, fetch: Fetch, now: int, stuck_after: int) -> Signs:
         """The signs of one moment; `now` and `stuck_after` in microseconds."""
-        [(last_at, waits_since, quarantined_at, conflict_at)] = await fetch(_SIGNS, {})
+        [(judged, last_at, waits_since, quarantined_at, conflict_at)] = await fetch(_SIGNS, {})
         stuck = waits_since is not None and waits_since < now - stuck_after
         return Signs(
+            judged=judged,
             last_at=last_at,
             stuck_after=stuck_after,
             stuck_since=waits_since + stuck_after if stuck else None,

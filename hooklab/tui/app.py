@@ -34,7 +34,7 @@ from hooklab.tui.screens.palette import Palette
 from hooklab.tui.screens.problems import ProblemsScreen
 from hooklab.tui.screens.quarantine import QuarantineScreen
 from hooklab.tui.screens.quarantined import QuarantinedScreen
-from hooklab.tui.screens.retry import RetryScreen
+from hooklab.tui.screens.retry import Retry, RetryScreen
 from hooklab.tui.screens.setup import SetupScreen
 from hooklab.tui.screens.timeline import TimelineScreen
 from hooklab.tui.seen import NOT_SEEN, look
@@ -108,6 +108,7 @@ class MonitorApp(App[str | None]):
         self.messages = MessagesScreen()
         self._rate = Rate()
         self._seen = NOT_SEEN
+        self._retry: Retry | None = None
         self._snapshot: Snapshot | None = None
         self._trouble: str | None = None
         self._revealed = False
@@ -317,8 +318,16 @@ class MonitorApp(App[str | None]):
     def action_retry(self) -> None:
         """Puts the quarantine through today's rules, once at a time."""
         self.action_go("quarantine")
+        if self._retry is None or self._retry.over:
+            self._retry = Retry()
+            self.run_worker(self._see_retry(self._retry))
         if not any(isinstance(screen, RetryScreen) for screen in self.screen_stack):
-            self.push_screen(RetryScreen(self._monitor))
+            self.push_screen(RetryScreen(self._retry))
+
+    async def _see_retry(self, retry: Retry) -> None:
+        await retry.run(self._monitor)
+        if isinstance(self.screen, RetryScreen):
+            self.screen.redraw()
 
     def action_reveal(self) -> None:
         """Shows phone numbers whole, or masks them again."""

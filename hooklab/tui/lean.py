@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-_SGR: Final = re.compile(r"\x1b\[([0-9;:]*)m")
+_SGR: Final = re.compile(r"\x1b\[([0-9;:]{0,200})m")
 """Select Graphic Rendition, ECMA-48 8.3.117."""
+_OTHER: Final = re.compile(r"\x1b(?!\[[?><=0-9;]*[A-Za-ln-z])")
+"""What is no CSI sequence, or a longer SGR: it may restore or reset a look, or hold what only seems to be one."""
 _OFF: Final = {1: 22, 2: 22, 3: 23, 4: 24, 5: 25, 7: 27, 8: 28, 9: 29}
 """Attributes, and what ends each."""
 _ON_SPACES: Final = frozenset({4, 5, 7, 9})
@@ -50,6 +52,8 @@ def lean(text: str) -> str:
                 out += _change(now, wanted)
                 now = wanted
             out.append(part)
+            if _OTHER.search(part):
+                now = wanted = None
     out += _change(now, wanted)
     return "".join(out)
 

@@ -37,11 +37,9 @@ def parse_moment(text: str, now: int) -> int:
     """
     said = " ".join(text.split())
     ago = parse_duration(said.lower().removesuffix("ago").strip())
-    if ago is not None:
-        return now - ago
-    found = _of_iso(said)
+    found = _of_iso(said) if ago is None else now - ago
     found = _of_words(said, now) if found is None else found
-    if found is None:
+    if found is None or found < 0:  # nothing was received before 1970
         raise MomentError(f"{clean(said, 40)!r} is no time; write {HELP}" if said else f"write {HELP}")
     return found
 

@@ -181,8 +181,8 @@ def _received(found: Insights, room: int) -> list[Line]:
     if not any(one.delivered or one.not_delivered for one in received.steps):
         return []
     begins = min(counts) if found.since is None else _seconds(found.since) // received.step_s
-    steps = range(begins, _seconds(found.until) // received.step_s + 1)
-    if len(steps) < 2:
+    steps = range(begins, max(_seconds(found.until) // received.step_s, *counts) + 1)
+    if not 2 <= len(steps) <= room - _WIDEST:
         return []
     held = [counts.get(at) for at in steps]
     failed = [0 if one is None else one.not_delivered for one in held]
@@ -231,7 +231,7 @@ def _rates(found: Insights, room: int) -> list[Line]:
     if len(hours) < 2:
         return []
     begins = hours[0][0] if found.since is None else _seconds(found.since) // _HOUR
-    ends = _seconds(found.until) // _HOUR
+    ends = max(_seconds(found.until) // _HOUR, hours[-1][0])  # a clock may have run ahead
     group = next(one for one in _GROUPS if (ends // one - begins // one + 1) * 2 <= room or one == _GROUPS[-1])
     sums: dict[int, list[int]] = {}
     for hour, one in hours:
@@ -240,6 +240,8 @@ def _rates(found: Insights, room: int) -> list[Line]:
         held[1] += one.delivered + one.not_delivered
     rates = {at: delivered / finals for at, (delivered, finals) in sums.items()}
     steps = range(begins // group, ends // group + 1)
+    if len(steps) > room - _WIDEST:
+        return []
     low = next((one for one in _FLOORS if one <= min(rates.values())), 0.0)
     scale = [(high, f"{100 * (low + high * (1 - low)):g} %") for high in (0, 0.5, 1)]
     canvas = _Canvas(len(steps), scale, room)
@@ -251,7 +253,9 @@ def _rates(found: Insights, room: int) -> list[Line]:
 def _times_below(canvas: _Canvas, steps: range, seconds: int) -> Iterator[tuple[int, str]]:
     """Times of day, evenly spaced, where steps are parts of a day; else each day where it begins."""
     if seconds >= 3 * _HOUR:
-        days = [datetime.fromtimestamp(step * seconds, UTC).strftime("%d %b") for step in (steps.start - 1, *steps)]
+        span = len(steps) * seconds
+        written = "%d %b" if span < 300 * 24 * _HOUR else "%b %Y" if seconds < 300 * 24 * _HOUR else "%Y"
+        days = [datetime.fromtimestamp(step * seconds, UTC).strftime(written) for step in (steps.start - 1, *steps)]
         yield from ((canvas.begin(at), day) for at, (before, day) in enumerate(pairwise(days)) if day != before)
         return
     spaced = (one for one in _EVERY if one % seconds == 0 and canvas.begin(one // seconds) >= _APART)

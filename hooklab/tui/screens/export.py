@@ -232,8 +232,8 @@ class ExportScreen(ModalScreen[None], OneSize[None]):
             return
         before = f".{self.form}"
         self.form = "jsonl" if self.form == "csv" else "csv"
-        if self._input.value.endswith(before):
-            self._input.value = f"{self._input.value.removesuffix(before)}.{self.form}"
+        if self._input.value.lower().endswith(before):
+            self._input.value = f"{self._input.value[: -len(before)]}.{self.form}"
             self._input.cursor_position = len(self._input.value)
         self._redraw()
 
@@ -250,7 +250,7 @@ class ExportScreen(ModalScreen[None], OneSize[None]):
             self._input.value = safe
         elif self.phase == "asking":
             self._trouble, self._there = "", None
-            if (ending := safe.rpartition(".")[2].lower()) in FORMATS:
+            if (ending := Path(safe).suffix[1:].lower()) in FORMATS:
                 self.form = ending
             self._redraw()
 

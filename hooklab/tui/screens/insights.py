@@ -81,6 +81,7 @@ class InsightsScreen(LiveScreen):
         back = WINDOWS[window][1]
         since = None if back is None else (view.now - back) // HOUR * HOUR
         self._found = window, await monitor.insights(since, None)
+        self._pictures = {}  # those are of what was found before
         self._mark = mark
         return True
 

@@ -55,7 +55,7 @@ class ListScreen(LiveScreen, Generic[T]):
         self._keys = Keys(self.hints)
         self._mark: tuple[int, ...] | None = None
         self._when: int | None = None
-        self._missed: int | None = None
+        self._jumped: int | None = None
         self._stuck = self._files = 0
         self._view = View()
 
@@ -86,6 +86,9 @@ class ListScreen(LiveScreen, Generic[T]):
         elif rows.top is None:
             rows.take_newest(await self.source.step(monitor, max(PAGE, self.list.room)))
             self._loaded(rows, view)
+        elif self.list.following and not rows.newest:
+            await self._begin_again(rows, monitor)
+            self._loaded(rows, view)
         elif self.paused is None and data_mark(view) != self._mark:
             await self._catch_up(rows, monitor, view)
             self._loaded(rows, view)
@@ -111,8 +114,7 @@ class ListScreen(LiveScreen, Generic[T]):
             self._when = None
             self._mark, self._stuck = data_mark(view), view.counters.stuck
             self.list.place(edge, step)
-            below = step.reached is not None or any(self.source.cursor(row) <= edge for row in step.rows)
-            self._missed = None if below else when
+            self._jumped = when
 
     def _loaded(self, rows: Rows[T], view: View) -> None:
         if rows is self.list.rows:
@@ -197,9 +199,9 @@ class ListScreen(LiveScreen, Generic[T]):
             return f"paused, {came:,} report{'' if came == 1 else 's'} meanwhile"
         if self.list.following:
             return "following"
-        if self._missed is not None and self.list.placed:
+        if self._jumped is not None and self.list.missed:
             under = " under this filter; esc shows all" if self.filter_words else ""
-            return f"nothing before {stamp(self._missed)[:-4]}{under}"
+            return f"nothing before {stamp(self._jumped)[:-4]}{under}"
         if not self.list.rows.newest:
             chosen = self.list.chosen
             when = None if chosen is None else self.when(chosen)

@@ -200,14 +200,22 @@ class MessagesScreen(ListScreen[MessageRow]):
 
     def action_pane(self) -> None:
         """Hides the message beside the list, or shows it again."""
-        self._wanted = not self._wanted
-        self.show(self._view)
+        if self.app.size.width >= SIDE_BY_SIDE:
+            self._wanted = not self._wanted
+            self.show(self._view)
 
     def action_turn(self) -> None:
         """Moves between the list and the message beside it."""
         if self.typing or not self._pane.display:
             return
-        (self.list if self._pane.has_focus else self._pane).focus()
+        if self._pane.has_focus:
+            self.list.focus()
+            return
+        if self._rest is not None:
+            self._rest.stop()
+            self._rested()
+        self.list.stay()  # what somebody reads does not change for what comes
+        self._pane.focus()
 
     def on_descendant_focus(self) -> None:
         """Other keys are of use now."""

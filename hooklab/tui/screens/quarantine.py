@@ -4,12 +4,10 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from hooklab.monitor import Monitor
 from hooklab.store.base import QuarantineRow
 from hooklab.tui.screens.listing import ListScreen
 from hooklab.tui.sources import Quarantined
 from hooklab.tui.targets import ToQuarantined
-from hooklab.tui.view import View
 from hooklab.tui.widgets.quarantine_list import QuarantineList
 from hooklab.tui.widgets.row_list import RowList
 
@@ -37,16 +35,7 @@ class QuarantineScreen(ListScreen[QuarantineRow]):
     def __init__(self) -> None:
         source = Quarantined()
         super().__init__("quarantine", source, QuarantineList(source))
-        self._held = 0
         self.list.nothing = "Nothing is in quarantine: all that came was understood."
-
-    async def load(self, monitor: Monitor, view: View) -> None:
-        """See `ListScreen.load`; what a retry understood leaves the list, wherever it stood."""
-        held = view.counters.quarantined + view.counters.malformed
-        if held < self._held:
-            self.list.start_over()
-        self._held = held
-        await super().load(monitor, view)
 
     def when(self, row: QuarantineRow) -> int | None:
         """See `ListScreen.when`."""

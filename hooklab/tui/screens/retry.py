@@ -26,32 +26,43 @@ def outcome(done: Retried | None) -> tuple[str, str]:
     return f"{done.tried:,} retried", f"{done.healed:,} understood now, and counted where they belong{stay}."
 
 
+class Retry:
+    """One retry, which goes on though nobody looks.
+
+    Attributes:
+        said: a title and a sentence about how it stands.
+        over: whether it has ended.
+    """
+
+    def __init__(self) -> None:
+        self.said = "Retrying the quarantine", _RUNNING
+        self.over = False
+
+    async def run(self, monitor: Monitor) -> None:
+        """Has it done."""
+        try:
+            self.said = outcome(await monitor.retry_quarantine())
+        except MonitorError as error:
+            self.said = "Not retried", clean(str(error), 400)
+        except Exception as error:
+            # This window may run the service: a fault here is shown, it never ends the process.
+            self.said = "Not retried", f"{type(error).__name__}: {clean(str(error), 400)}"
+        finally:
+            self.over = True
+
+
 class RetryScreen(LowerScreen[None]):
-    """Begins when it opens, and says what came of it."""
+    """Says how a retry stands, and what came of it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q", "dismiss(None)", show=False)]
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, retry: Retry) -> None:
         super().__init__()
-        self._monitor = monitor
-        self._said = "Retrying the quarantine", _RUNNING
-
-    def on_mount(self) -> None:
-        """Has it done."""
-        # Of the app, since it is to be seen to its end though the screen is left.
-        self.app.run_worker(self._retry(), exit_on_error=False)
-
-    async def _retry(self) -> None:
-        try:
-            self._said = outcome(await self._monitor.retry_quarantine())
-        except MonitorError as error:
-            self._said = "Not retried", clean(str(error), 400)
-        if self.is_current:
-            self.redraw()
+        self._retry = retry
 
     def lines(self, width: int) -> list[Line]:
         """See `LowerScreen.lines`."""
-        title, sentence = self._said
+        title, sentence = self._retry.said
         lines = [EMPTY, line(Piece(f"  {title}", "strong"))]
         lines += [line(f"  {text}") for text in wrap(sentence, width - 4)]
         return [*lines, EMPTY, line(Piece("  esc", "accent"), Piece(" back", "quiet"))]

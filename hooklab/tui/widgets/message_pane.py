@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hooklab.monitor import Monitor
+from hooklab.monitor import Monitor, MonitorError
 from hooklab.store.base import MessageDetail
 from hooklab.times import SECOND
 from hooklab.tui.cells import Line
@@ -61,7 +61,13 @@ class MessagePane(DetailBody[MessageDetail]):
     async def load(self, monitor: Monitor, view: View) -> None:
         """See `DetailBody.load`; a message that was not shown before is shown from its beginning."""
         another = self._mark is None
-        await super().load(monitor, view)
+        try:
+            await super().load(monitor, view)
+        except MonitorError:
+            if another:  # not the one before under the name of this one
+                self.detail = None
+                super().update(view)
+            raise
         if another and self._mark is not None:
             self.top, self.chosen = 0, None
 
@@ -69,6 +75,11 @@ class MessagePane(DetailBody[MessageDetail]):
         """Draws what changed, once what is to be shown has been read."""
         if self._mark is not None or self.subject is None or not self.content:
             super().update(view)
+
+    def action_follow(self) -> None:
+        """Opens what a line leads to, once the lines are of the message that is selected."""
+        if self._mark is not None:
+            super().action_follow()
 
     def on_focus(self) -> None:
         """Keys move here: say where."""

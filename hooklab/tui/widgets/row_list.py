@@ -97,9 +97,14 @@ class RowList(Lines, Generic[T], can_focus=True):
         return cursor if cursor is not None else self.rows.top or 0
 
     @property
-    def placed(self) -> bool:
-        """Whether it is where `place` has put it: nobody has moved since."""
-        return self._placed
+    def missed(self) -> bool:
+        """Whether it was placed, nobody has moved since, and all that there is lies above that place."""
+        cursor = self.rows.cursor_at(self.selected)
+        return self._placed and self.rows.complete and (cursor is None or cursor > self._edge)
+
+    def stay(self) -> None:
+        """Keeps the selection on its row, whatever comes."""
+        self.following = False
 
     @property
     def chosen(self) -> T | None:
@@ -152,7 +157,9 @@ class RowList(Lines, Generic[T], can_focus=True):
             # At the very top new rows come into sight; elsewhere the sight stays on what it shows.
             self._top += found - self.selected if self._top or not self._was_newest else 0
             self.selected = found
-        gone = self.rows.cut(self._top, held.FOLLOWING_MOST if self.following else held.MOST)
+        # What a tall list asks for is kept, or it would ask again.
+        most = max(held.FOLLOWING_MOST if self.following else held.MOST, 4 * self.room + 2)
+        gone = self.rows.cut(self._top, most)
         self.selected -= gone
         self._top -= gone
         self._was_newest = self.rows.newest
