@@ -213,6 +213,8 @@ class RowList(Lines, Generic[T], can_focus=True):
 
     def on_resize(self) -> None:
         """More room shows more rows, and may want further ones."""
+        if self._placed:
+            self._top = self.selected - self.room // 3
         self._settle()
         self.post_message(self.Moved())
 
