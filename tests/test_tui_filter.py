@@ -280,4 +280,7 @@ async def test_what_stopped_matching_while_paused_is_gone_afterwards() -> None:
         others = [row(6 * PAGE + n, state="DELIVERED") for n in range(1, PAGE + 1)]
         monitor.add(*others, row(300, state="DELIVERED", cursor=8 * PAGE))
         await on.press("space")
-        assert ids(on) == [message_id(n) for n in range(6 * PAGE, 0, -3) if n != 300]
+        wanted = [message_id(n) for n in range(6 * PAGE, 0, -3) if n != 300]
+        assert ids(on) == wanted[: len(ids(on))]  # all of them may be read anew: then those in sight come first
+        await on.press("G", "G", "G")
+        assert ids(on) == wanted
