@@ -17,6 +17,8 @@ from typing import Final, NoReturn
 import msgspec
 
 from bench.load import LoadError, wrk_is_here
+from bench.projection import measure
+from bench.projection import table as projection_table
 from bench.report import Machine, Report, Row, Run, file_system, progress, report_of, rows_of, table
 from bench.screen import table as screen_table
 from bench.screen import watch
@@ -53,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             try:
                 if given.screen:
                     return _screen(bench, given)
+                if given.projection:
+                    return _projection(bench, given)
                 report = _measure(given, bench, interrupt)
             finally:
                 end_left_over(Path(folder))
@@ -80,6 +84,14 @@ def _screen(bench: Bench, given: argparse.Namespace) -> int:
     only = given.only if given.only != _cells(_CELLS) else [(2, 32), (1000, 32)]
     found = watch(only, given.seconds or _SECONDS_WATCHED, given.rounds, bench)
     print(screen_table(found))
+    if given.json is not None:
+        given.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    return 0 if all(one.holds for one in found) else 1
+
+
+def _projection(bench: Bench, given: argparse.Namespace) -> int:
+    found = measure(bench.folder, min(given.reports, 1_000_000), given.rounds)
+    print(projection_table(found))
     if given.json is not None:
         given.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
     return 0 if all(one.holds for one in found) else 1
@@ -129,6 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--search", action="store_true", help="measure instead what it takes to find messages among --reports"
+    )
+    parser.add_argument(
+        "--projection", action="store_true", help="measure instead how fast a journal is projected that nobody has"
     )
     parser.add_argument(
         "--screen", action="store_true", help="measure instead what the open screen costs and how fast it answers"
