@@ -25,8 +25,8 @@ from hooklab.store.sqlite import SqliteStore
 from hooklab.times import SECOND
 
 _BEGIN: Final = 1_800_000_000 * SECOND
-_AT_ONCE: Final = 256
-"""Batches that are appended together."""
+_AT_ONCE: Final = 16 * 1024 * 1024
+"""Bytes that are appended together: more does not fit into the queue at once."""
 _PLAIN: Final = 100_000
 """Rows of one table in a transaction of S."""
 _TARGET: Final = 0.8
@@ -101,9 +101,10 @@ async def _fill(folder: Folder, batches: int, per_batch: int) -> None:
     made = template(per_batch, 7)
     number = random.Random(per_batch).randrange(1 << 28)
     try:
-        for first in range(0, batches, _AT_ONCE):
+        step = min(_AT_ONCE // len(made.body(number)), 256)
+        for first in range(0, batches, step):
             waiting = []
-            for at in range(first, min(first + _AT_ONCE, batches)):
+            for at in range(first, min(first + step, batches)):
                 body = made.body(number)
                 number = after(number)
                 one = NewBatch(_BEGIN + at * 1_000, 2, "127.0.0.1", None, _HEADERS, body, digest_of(body), False)
