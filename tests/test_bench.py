@@ -20,7 +20,11 @@ from bench import __main__ as command
 from bench.bodies import STAMPS, after, template
 from bench.load import Load, Target, corrected, quantile, wrk_is_here, wrk_script
 from bench.many import fill_index, make, number_of, order_of
+from bench.projection import measure
+from bench.projection import table as projection_table
 from bench.report import Machine, Report, Run, file_system, mismatches, report_of, rows_of, table
+from bench.screen import Watched
+from bench.screen import table as screen_table
 from bench.subjects import NAMES, end_left_over
 from pty_stage import until
 from support import conserved, json_lines_of, json_of
@@ -399,3 +403,47 @@ class TestManyReports:
         found = json_lines_of("messages", f"custom:A-{order_of(chosen)}", data_dir=tmp_path)
         assert [one["message_id"] for one in found] == [format_uuid(made.ids[chosen])]
         assert found[0]["msisdn"] == number_of(chosen)
+
+
+def test_what_the_screen_costs_has_a_verdict() -> None:
+    """Each figure stands beside what is asked, and says where it is not met; totals that do not hold fail it too."""
+    good = Watched(
+        reports=2,
+        connections=32,
+        seconds=6,
+        rounds=3,
+        throughput=0.93,
+        throughputs=[0.9, 0.93, 0.95],
+        p99=1.1,
+        p99s=[1.0, 1.1, 1.4],
+        kb_s=12.0,
+        keys_ms=[30.0, 40.0, 150.0],
+        problems=[],
+    )
+    assert good.holds
+    assert "NOT MET" not in screen_table([good])
+    worse: list[dict[str, Any]] = [
+        {"throughput": 0.89},
+        {"p99": 1.6},
+        {"kb_s": 30.0},
+        {"keys_ms": [250.0]},
+        {"keys_ms": []},
+    ]
+    for changes in worse:
+        bad = msgspec.structs.replace(good, **changes)
+        assert not bad.holds
+        assert screen_table([bad]).count("NOT MET") == 1
+    assert not msgspec.structs.replace(good, problems=["reports is 3, should be 4"]).holds
+
+
+def test_a_projection_is_measured_against_plain_inserts(tmp_path: Path) -> None:
+    """Of small and of large batches: rates, and what a report takes on disk; nothing is left of it."""
+    found = measure(tmp_path, 2_000, 1)
+    assert [one.per_batch for one in found] == [2, 1000]
+    for one in found:
+        assert one.hooklab > 0
+        assert one.plain > one.hooklab * one.ratio * 0.99
+        assert one.store_bytes > 50
+        assert one.journal_bytes > 100
+    assert "reports/s, S" in projection_table(found)
+    assert list(tmp_path.iterdir()) == []
