@@ -114,13 +114,9 @@ def is_known(word: str) -> bool:
 
 def sought_in_payloads(words: Sequence[str]) -> list[str]:
     """Of the words those that custom payloads may hold, casefolded."""
-    named = (word.partition(":") for word in words)
-    found = [
-        value if name.lower() == "custom" and colon else f"{name}{colon}{value}"
-        for name, colon, value in named
-        if not is_known(f"{name}{colon}{value}") or name.lower() == "custom"
-    ]
-    return [word.casefold() for word in found if word]
+    folded = [word.casefold() for word in words]
+    found = [word.removeprefix("custom:") for word in folded if word.startswith("custom:") or not is_known(word)]
+    return [word for word in found if word]
 
 
 def taken_for(word: str) -> str:

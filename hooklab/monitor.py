@@ -135,8 +135,9 @@ class FolderMonitor:
         if signs:
             free, size = await asyncio.to_thread(free_and_total, self._folder.path)
             seen = replace(seen, disk_free=free, disk_size=size)
-            self._files += seen.judged != self._judged is not None
-            self._judged = seen.judged or self._judged
+            if self._judged not in (None, seen.judged):
+                self._files += 1
+            self._judged = seen.judged
         return Snapshot(
             taken_at=self._clock(),
             counters=with_service(counters, status),

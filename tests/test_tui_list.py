@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from tui_fakes import batch, message_id, quarantined, row
 from tui_stage import many, stage, story
 
+from hooklab.store.base import Condition, Found
 from hooklab.tui.screens.listing import CATCH_UP, PAGE
 from hooklab.tui.screens.timeline import TimelineScreen
 from hooklab.tui.widgets.lines import Lines
@@ -110,6 +111,23 @@ async def test_more_than_a_page_at_once_is_joined() -> None:
         await on.tick()
         assert on.selected_id == message_id(49)
         assert [one.cursor for one in on.shown.rows.items] == list(range(50 + 2 * PAGE, 0, -1))
+
+
+async def test_who_moves_while_a_flood_is_read_misses_nothing() -> None:
+    """What came is in the list without anything more to come."""
+    async with stage(many(300)) as on:
+        search, monitor = on.monitor.search, on.monitor
+
+        async def moves(where: Condition, limit: int, before: int | None = None) -> Found:
+            on.shown.stay()
+            return await search(where, limit, before)
+
+        monitor.search = moves  # type: ignore[method-assign]
+        monitor.add(*(row(number) for number in range(301, 601)))
+        await on.tick()
+        await on.tick()
+        assert on.selected_id == message_id(300)
+        assert on.shown.rows.items[0].message_id == message_id(600)
 
 
 async def test_a_flood_leaves_the_selection_and_says_so() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hooklab.admin_client import NoAnswerError, ask_service
+from hooklab.admin_client import ask_service
 from hooklab.config import Settings, load_settings
 from hooklab.export.file import ExportError
 from hooklab.export.lines import json_line
@@ -30,7 +30,7 @@ class CommandError(Exception):
     """A command cannot do what was asked; the text says why and what to do."""
 
 
-EXPECTED_ERRORS = (CommandError, FolderError, FilterError, MonitorError, NoAnswerError, TruthError, ExportError)
+EXPECTED_ERRORS = (CommandError, FolderError, FilterError, MonitorError, TruthError, ExportError)
 """Answers, not faults: their text is the one line that goes to stderr."""
 
 

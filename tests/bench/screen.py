@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from bench.load import quantile
 from bench.report import Run
 from bench.subjects import Bench, Cell, DrainedTerminal, run_subject, run_watched
 
@@ -113,13 +114,9 @@ def _answer(terminal: DrainedTerminal, key: str, brings: bytes) -> float:
     return round((time.perf_counter() - began) * 1_000, 1)
 
 
-def _quantile(values: Sequence[float], share: float) -> float:
-    return sorted(values)[min(int(len(values) * share), len(values) - 1)] if values else float("inf")
-
-
 def _verdicts(one: Watched) -> list[tuple[str, str, bool]]:
     """What, figure and target in words, and whether it is met."""
-    p95 = _quantile(one.keys_ms, 0.95)
+    p95 = quantile(sorted(one.keys_ms), 0.95) or float("inf")
     spread = f"{min(one.throughputs):.2f} to {max(one.throughputs):.2f}"
     tails = f"{min(one.p99s):.2f} to {max(one.p99s):.2f}"
     middle = statistics.median(one.keys_ms) if one.keys_ms else float("inf")

@@ -80,8 +80,10 @@ class InsightsScreen(LiveScreen):
             return False
         back = WINDOWS[window][1]
         since = None if back is None else (view.now - back) // HOUR * HOUR
-        self._found = window, await monitor.insights(since, None)
-        self._pictures = {}  # those are of what was found before
+        found = await monitor.insights(since, None)
+        if self._found is None or self._found[0] != window:
+            self._pictures = {}  # those are of another window
+        self._found = window, found
         self._mark = mark
         return True
 

@@ -87,8 +87,8 @@ class ListScreen(LiveScreen, Generic[T]):
             rows.take_newest(await self.source.step(monitor, max(PAGE, self.list.room)))
             self._loaded(rows, view)
         elif self.list.following and not rows.newest:
-            await self._begin_again(rows, monitor)
-            self._loaded(rows, view)
+            if await self._begin_again(rows, monitor):
+                self._loaded(rows, view)
         elif self.paused is None and data_mark(view) != self._mark:
             await self._catch_up(rows, monitor, view)
             self._loaded(rows, view)
@@ -137,8 +137,8 @@ class ListScreen(LiveScreen, Generic[T]):
             step = await self.source.step(monitor, min(len(rows) + PAGE, CATCH_UP))
             if rows.newest and (self.list.following or rows.joins(step)):
                 rows.take_newest(step)
-        if self.list.following and view.counters.elements - self._elements > PAGE:
-            await self._begin_again(rows, monitor)  # more has come than could be told apart
+        # Where more has come than a page tells apart.
+        if view.counters.elements - self._elements > PAGE and await self._begin_again(rows, monitor):
             return
         assert rows.top is not None
         changes = await self.source.changes(monitor, rows.top, PAGE)

@@ -53,7 +53,7 @@ def _nothing(words: list[str]) -> str:
 def _note(text: str) -> str:
     """What is said of digits while they are typed: an order number may be what was meant."""
     words = [word for word in text.split() if word.isascii() and word.isdigit()]
-    return f"{taken_for(words[-1][:40])}" if words else ""
+    return taken_for(words[-1][:40]) if words else ""
 
 
 class MessagesScreen(ListScreen[MessageRow]):
