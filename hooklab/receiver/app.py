@@ -20,7 +20,7 @@ from msgspec import Struct
 from hooklab.journal.base import Journal, JournalFull, JournalUnavailable, NewBatch, digest_of
 from hooklab.metrics import LatencyHistogram
 from hooklab.receiver.access import Hook
-from hooklab.receiver.protocol import LINGER_BYTES, LINGER_SECONDS, REFUSED
+from hooklab.receiver.protocol import END, LINGER_BYTES, LINGER_SECONDS, OK, REFUSED
 from hooklab.times import Clock
 from hooklab.wire import NotAnArray, check_array
 
@@ -49,11 +49,11 @@ _KEPT_HEADERS: Final = frozenset(
     }
 )
 _KEPT_BYTES: Final = 4096
+_KNOWN_HEADS: Final = 256
+"""Each at most as large as a head may be."""
 _LARGE_BODY: Final = 1024 * 1024
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 _CLOSE: Final = (b"connection", b"close")
-_OK: Final[Any] = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
-_EMPTY: Final[Any] = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 class ReceiverLimits(Struct, frozen=True):
@@ -102,6 +102,7 @@ class Receiver:
         self._limits = limits
         self._tally = tally
         self._clock = clock
+        self._heads = _Heads(limits.max_body)
         self._receiving = 0
         self.closing = False
 
@@ -123,8 +124,8 @@ class Receiver:
             log.exception("a request could not be handled")
             await self._refuse(_unavailable("hooklab could not handle this"), body_read, send)
         else:
-            await send(_OK)
-            await send(_EMPTY)
+            await send(OK)
+            await send(END)
             self._tally.latency.record(time.perf_counter() - began)
         finally:
             self._receiving -= body_read.counted
@@ -138,8 +139,7 @@ class Receiver:
             raise _Answer(405, "this URL takes POST: an array of delivery reports, as JSON", (b"allow", b"POST"))
         if self.closing:
             raise _unavailable("hooklab is shutting down")
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
-        _check_headers(headers, self._limits.max_body)
+        headers = self._heads.judged(scope["headers"])
         body = await body_read.whole(self._limits)
         took = time.perf_counter() - began
         large = len(body) >= _LARGE_BODY  # others must not wait while an odd one is looked through
@@ -150,7 +150,7 @@ class Receiver:
             took_ms=int(took * 1000),
             peer=client[0] if client else "",
             label=label,
-            headers=_kept(headers),
+            headers=headers,
             body=body,
             digest=digest_of(body),
             malformed=wrong is not None,
@@ -178,7 +178,7 @@ class Receiver:
         await send({"type": "http.response.body", "body": text, "more_body": unread})
         if unread:
             await body_read.drain()
-            await send(_EMPTY)
+            await send(END)
 
     def reserve(self, size: int) -> None:
         """Counts bytes of a body in flight.
@@ -236,6 +236,30 @@ class _BodyReader:
             raise _Gone
         self.complete = not message["more_body"]
         return message["body"]
+
+
+class _Heads:
+    """Looks through the headers of a request; those of the one before are hardly ever others."""
+
+    def __init__(self, max_body: int) -> None:
+        self._max_body = max_body
+        self._known: dict[tuple[tuple[bytes, bytes], ...], str] = {}
+
+    def judged(self, headers: list[tuple[bytes, bytes]]) -> str:
+        """What is kept of them.
+
+        Raises:
+            _Answer: a body that comes with them is not taken.
+        """
+        key = tuple(headers)
+        kept = self._known.get(key)
+        if kept is None:
+            _check_headers(headers, self._max_body)
+            kept = _kept(headers)
+            if len(self._known) >= _KNOWN_HEADS:
+                self._known.clear()
+            self._known[key] = kept
+        return kept
 
 
 def _check_headers(headers: list[tuple[bytes, bytes]], max_body: int) -> None:

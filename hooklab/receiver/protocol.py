@@ -5,6 +5,7 @@ socket.
 """
 
 import asyncio
+import urllib.parse
 from collections.abc import Callable, Sized
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ LINGER_BYTES: Final = 16 * 1024 * 1024
 LINGER_SECONDS: Final = 2.0
 REFUSED: Final = "hooklab.refused"
 """In a request's `state`: it has been refused here, and whatever the app says reaches nobody."""
+OK: Final[Any] = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
+END: Final[Any] = {"type": "http.response.body", "body": b"", "more_body": False}
+"""An answer without a body. `OK` followed by `END` is written at once, without a look at each header."""
 
 
 class WireLimits(Struct, frozen=True):
@@ -45,11 +49,73 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
+class _Cycle(RequestResponseCycle):
+    """One request and its answer: uvicorn's, but for what nearly every request of a webhook is."""
+
+    def __init__(self, protocol: "GuardedProtocol", *, keep_alive: bool) -> None:
+        super().__init__(
+            protocol.scope,
+            protocol.transport,
+            protocol.flow,
+            protocol.logger,
+            protocol.access_logger,
+            protocol.access_log,
+            protocol.server_state.default_headers,
+            asyncio.Event(),
+            protocol.expect_100_continue,
+            keep_alive,
+            protocol.on_response_complete,
+        )
+        self._heads = protocol.heads
+        self._is_ok = False
+
+    async def receive(self) -> Any:
+        """The body: at once, where all of it came with the head."""
+        if self.more_body or self.disconnected or self.response_complete or self.waiting_for_100_continue:
+            return await super().receive()
+        self.flow.resume_reading()
+        self.message_event.clear()
+        message = {"type": "http.request", "body": bytes(self.body), "more_body": False}
+        self.body = bytearray()
+        return message
+
+    async def send(self, message: Any) -> None:
+        """Writes the answer."""
+        if message is OK and not self.response_started and not self.flow.write_paused:
+            self._is_ok = self.response_started = True
+            self.waiting_for_100_continue = False
+        elif not self._is_ok:
+            await super().send(message)
+        elif not self.disconnected:
+            self._is_ok = False
+            self.transport.write(self._heads.ok(self.default_headers, keep_alive=self.keep_alive))
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive:
+                self.transport.close()
+            self.on_response()
+
+
+class _Heads:
+    """The bytes of an empty 200, which are others only once a second: by the date in the default headers."""
+
+    def __init__(self) -> None:
+        self._of: list[tuple[bytes, bytes]] | None = None
+        self._bytes = b""
+
+    def ok(self, default: list[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
+        if default is not self._of:
+            fields = b"".join(name + b": " + value + b"\r\n" for name, value in default)
+            self._of, self._bytes = default, STATUS_LINE[200] + fields + b"content-length: 0\r\n"
+        return self._bytes + (b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """Answers 408 to what comes too slowly, 431 to a head that is too large, 400 to what is not HTTP."""
 
     limits: WireLimits
     count_refusal: Callable[[int], None]
+    heads = _Heads()
 
     def __init__(
         self,
@@ -66,6 +132,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._fields_began = False  # they did so in the data that is being parsed
         self._field_bytes = 0
         self._fields = 0
+        self._head_bytes = 0
+        self._idle_until: float | None = None
         self._upgrading = False
         self._owed: tuple[int, str] | None = None  # a refusal that waits for the answers before it
         self._lingering = False
@@ -139,16 +207,17 @@ class GuardedProtocol(HttpToolsProtocol):
         """The head has begun; its deadline runs from its first byte."""
         if self._lingering:
             return
-        self._unset_keepalive_if_required()
+        self._idle_until = None
         super().on_message_begin()
         self._in_head = True
         self._begin_fields()
-        self._fields = 0
+        self._fields = self._head_bytes = 0
         self._expect_within(self.limits.head_timeout)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Counts the field; those of a trailer are for nobody, and must not pass for the head's."""
         self._fields += 1
+        self._head_bytes += len(name) + len(value) + 4
         if self._in_head and not self._lingering:
             super().on_header(name, value)
 
@@ -156,8 +225,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """The head is judged by what it really holds."""
         if self._lingering:
             return
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > self.limits.max_head or self._fields > self.limits.max_fields:
+        if len(self.url) + self._head_bytes > self.limits.max_head or self._fields > self.limits.max_fields:
             self._refuse(431, "the header block is too large")
             return
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
@@ -165,7 +233,26 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self._in_head = self._in_fields = False
         self._expect_within(self.limits.body_timeout)
-        super().on_headers_complete()
+        self._begin_cycle()
+
+    def _begin_cycle(self) -> None:
+        """What uvicorn does once a head is here, with a cycle of ours."""
+        version, scope = self.parser.get_http_version(), self.scope
+        scope["method"] = self.parser.get_method().decode("ascii")
+        if version != "1.1":
+            scope["http_version"] = version
+        url = httptools.parse_url(self.url)
+        scope["raw_path"] = raw_path = url.path
+        path = raw_path.decode("ascii")
+        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
+        scope["query_string"] = url.query or b""
+        before = self.cycle
+        self.cycle = cycle = _Cycle(self, keep_alive=version != "1.0" and self.parser.should_keep_alive())
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def on_chunk_header(self) -> None:
         """The last chunk has no body, but may have a trailer."""
@@ -189,16 +276,19 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The next answer's turn; a refusal is the last."""
-        was_last = not self.pipeline
-        super().on_response_complete()
-        if self._deadline is not None or self._lingering:
-            self._unset_keepalive_if_required()  # the next request has begun
-        if was_last and self._owed is not None and not self.transport.is_closing():
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._owed is not None:
             self._answer(*self._owed)
+        elif self._deadline is None and not self._lingering:  # else the next request has begun
+            self._await_next()
 
     def _await_next(self) -> None:
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._idle_until = self.loop.time() + self.timeout_keep_alive
 
     def _begin_fields(self) -> None:
         self._in_fields = self._fields_began = True
@@ -225,6 +315,11 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._expect_within(after)
             else:
                 self._too_slow()
+        elif self._idle_until is not None and not self._lingering:
+            if self._idle_until <= now:
+                self.transport.close()
+                return
+            after = min(after, self._idle_until - now)
         self._check = self.loop.call_later(after, self._look)
 
     def _is_answering(self) -> bool:
@@ -245,7 +340,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._lingering or self.transport.is_closing():
             return
         self._lingering = True
-        self._unset_keepalive_if_required()
+        self._idle_until = None
         answering = self._is_answering()
         cycle = self.cycle
         if cycle is not None and cycle.more_body:
