@@ -3,7 +3,9 @@
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -232,35 +234,77 @@ async def checkpoint(connection: aiosqlite.Connection, mode: str) -> None:
         raise WalHeldError("another program reads the file, and its WAL cannot be checkpointed until that lets go")
 
 
+Statement = tuple[str, Sequence[Any]]
+"""SQL and the values bound to it."""
+
+
+def for_rows(head: str, rows: Sequence[Sequence[Any]], tail: str = "") -> Iterator[Statement]:
+    """The statements that run ``head VALUES (…),(…) tail`` over `rows`, which are equally long."""
+    # Slices whose row count is a power of two keep the number of prepared statements small.
+    at = 0
+    while at < len(rows):
+        width = len(rows[at])
+        size = 1 << min(len(rows) - at, MAX_VALUES // width, 1024).bit_length() - 1
+        values = list(chain.from_iterable(rows[at : at + size] if at or size < len(rows) else rows))
+        yield _many(head, width, size, tail), values
+        at += size
+
+
+@lru_cache(maxsize=512)
+def _many(head: str, width: int, size: int, tail: str) -> str:
+    # Always the same object, so that looking up what SQLite has prepared compares no long texts.
+    marks = "(" + ",".join("?" * width) + ")"
+    return f"{head} VALUES {','.join([marks] * size)} {tail}"
+
+
 async def put_rows(
     connection: aiosqlite.Connection, head: str, rows: Sequence[Sequence[Any]], tail: str = ""
 ) -> None:
     """Runs ``head VALUES (…),(…) tail`` over `rows`, which are equally long."""
-    await _each_slice(connection, head, rows, tail)
+    await fetch_for(connection, head, rows, tail)
 
 
 async def fetch_for(
     connection: aiosqlite.Connection, head: str, rows: Sequence[Sequence[Any]], tail: str = ""
 ) -> list[Any]:
     """Like `put_rows`, for a statement that gives rows back."""
-    return await _each_slice(connection, head, rows, tail)
+    found = await run(connection, list(for_rows(head, rows, tail))) if rows else []
+    return list(chain.from_iterable(found))
 
 
-async def _each_slice(
-    connection: aiosqlite.Connection, head: str, rows: Sequence[Sequence[Any]], tail: str
-) -> list[Any]:
-    # Slices whose row count is a power of two keep the number of prepared statements small.
-    found: list[Any] = []
-    at = 0
-    while at < len(rows):
-        width = len(rows[at])
-        size = 1 << min(len(rows) - at, MAX_VALUES // width, 1024).bit_length() - 1
-        marks = "(" + ",".join("?" * width) + ")"
-        values = [value for row in rows[at : at + size] for value in row]
-        sql = f"{head} VALUES {','.join([marks] * size)} {tail}"
-        found.extend(await connection.execute_fetchall(sql, values))
-        at += size
-    return found
+async def run(connection: aiosqlite.Connection, statements: Sequence[Statement]) -> list[list[Any]]:
+    """Runs statements one after another; gives the rows of each.
+
+    It is one hop to SQLite's thread: each costs as much as a hundred rows. aiosqlite has no public name for it, hence
+    the narrow range in `pyproject.toml`.
+    """
+    return await connection._execute(_run, connection._conn, statements)  # type: ignore[no-untyped-call, no-any-return]  # noqa: SLF001
+
+
+async def run_as_one(connection: aiosqlite.Connection, statements: Sequence[Statement], *, keep: bool = True) -> None:
+    """Runs statements in one transaction, which is taken back if one fails, or if it is not to be kept."""
+    await connection._execute(_run_as_one, connection._conn, statements, keep)  # type: ignore[no-untyped-call]  # noqa: SLF001
+
+
+def _run(plain: sqlite3.Connection, statements: Sequence[Statement]) -> list[list[Any]]:
+    return [step(plain, sql, values) for sql, values in statements]
+
+
+def _run_as_one(plain: sqlite3.Connection, statements: Sequence[Statement], keep: bool) -> None:
+    step(plain, "BEGIN IMMEDIATE", ())
+    try:
+        for sql, values in statements:
+            step(plain, sql, values)
+        step(plain, "COMMIT" if keep else "ROLLBACK", ())
+    except BaseException:
+        if plain.in_transaction:
+            step(plain, "ROLLBACK", ())
+        raise
+
+
+def step(plain: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[Any]:
+    """One statement, on SQLite's thread."""
+    return plain.execute(sql, values).fetchall()
 
 
 def is_io(error: BaseException) -> bool:

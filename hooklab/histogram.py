@@ -5,6 +5,7 @@ machine, and no mathematics that a build of SQLite may lack.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 _BITS: Final = 4
@@ -14,6 +15,7 @@ Counted = Sequence[tuple[int, int]]
 """(bucket, how many), in order of the bucket."""
 
 
+@lru_cache(maxsize=8192)
 def bucket_of(value: int) -> int:
     """The bucket of a whole number; those of negative ones are negative."""
     if value < 0:

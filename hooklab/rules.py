@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from hooklab.wire import DELIVERED, NOT_DELIVERED, PENDING, STATUSES, Report
 
@@ -20,6 +21,8 @@ WHOLE_BODY: Final = (1 << INDEX_BITS) - 1
 
 # A report's rank is one integer whose order is the design's "which report decides": every final above every
 # pending, then the reported time (one that cannot be parsed below all), then DELIVERED above NOT_DELIVERED.
+LEAST_RANK: Final = -(1 << 63)
+"""Below that of every report."""
 _FINAL: Final = 3_000_000_000_000_000_000
 _UNPARSED: Final = -2_000_000_000_000_000_000
 
@@ -34,7 +37,7 @@ _CONFLICT: Final = SEEN_DELIVERED | SEEN_NOT_DELIVERED
 _SEEN: Final = {PENDING: SEEN_PENDING, DELIVERED: SEEN_DELIVERED, NOT_DELIVERED: SEEN_NOT_DELIVERED}
 
 
-class Verdict(Struct, frozen=True, gc=False):
+class Verdict(Struct, gc=False):
     """What a set of reports says of their message: an element of the lattice that `merge` joins."""
 
     rank: int
@@ -95,36 +98,47 @@ def is_final(status: int) -> bool:
 
 def verdict_of(report: Report, reported_us: int | None, sent_us: int | None = None) -> Verdict:
     """What one report alone says; `sent_us` is when its custom payload tells that the message was sent."""
+    status = report.status
     return Verdict(
-        rank_of(report.status, reported_us),
-        _SEEN[report.status],
+        rank_of(status, reported_us),
+        _SEEN[status],
         report.description,
         report.msisdn,
         report.organization_id,
         report.total_segments,
         report.custom_payload,
-        reported_us if report.status == PENDING else None,
+        reported_us if status == PENDING else None,
         sent_us,
     )
 
 
 def merge(one: Verdict, other: Verdict) -> Verdict:
     """The join of two verdicts. The description goes with the rank, times are the lesser, all else is the greater."""
+    joined = Verdict(*astuple(one)[: len(Verdict.__struct_fields__)])
+    absorb(joined, other)
+    return joined
+
+
+def absorb(one: Verdict, other: Verdict) -> None:
+    """Makes `one` the join of both, as `merge` does."""
     if one.rank == other.rank:
-        description = _greater(one.description, other.description)
-    else:
-        description = one.description if one.rank > other.rank else other.description
-    return Verdict(
-        max(one.rank, other.rank),
-        one.seen | other.seen,
-        description,
-        _greater(one.msisdn, other.msisdn),
-        _greater(one.organization_id, other.organization_id),
-        _greater(one.total_segments, other.total_segments),
-        _greater(one.custom_payload, other.custom_payload),
-        one.pending_at if other.pending_at is None else _lesser(one.pending_at, other.pending_at),
-        one.sent_at if other.sent_at is None else _lesser(one.sent_at, other.sent_at),
-    )
+        one.description = _greater(one.description, other.description)
+    elif one.rank < other.rank:
+        one.rank, one.description = other.rank, other.description
+    one.seen |= other.seen
+    # Nearly all reports of a message agree.
+    if one.msisdn != other.msisdn:
+        one.msisdn = _greater(one.msisdn, other.msisdn)
+    if one.organization_id != other.organization_id:
+        one.organization_id = _greater(one.organization_id, other.organization_id)
+    if one.total_segments != other.total_segments:
+        one.total_segments = _greater(one.total_segments, other.total_segments)
+    if one.custom_payload != other.custom_payload:
+        one.custom_payload = _greater(one.custom_payload, other.custom_payload)
+    if other.pending_at is not None:
+        one.pending_at = _lesser(one.pending_at, other.pending_at)
+    if other.sent_at is not None:
+        one.sent_at = _lesser(one.sent_at, other.sent_at)
 
 
 def _lesser(one: int | None, other: int) -> int:
@@ -142,12 +156,15 @@ def is_late(status: int, arrival: int, first_final: int | None) -> bool:
     return status == PENDING and first_final is not None and first_final >> INDEX_BITS < arrival >> INDEX_BITS
 
 
+def state_named(label: str | None) -> int | None:
+    """The state that a label names; a report of another one does not match it. None where it names none."""
+    return None if label is None else _NAMED.get(label.lower().replace("-", "").replace("_", ""))
+
+
 def label_mismatches(label: str | None, status: int) -> bool:
     """Whether a label names a state that is not `status`. A label that names no state mismatches nothing."""
-    if label is None:
-        return False
-    named = label.lower().replace("-", "").replace("_", "")
-    return named in _NAMED and _NAMED[named] != status
+    named = state_named(label)
+    return named is not None and named != status
 
 
 _NAMED: Final = {name.lower().replace("_", ""): code for code, name in enumerate(STATUSES)}

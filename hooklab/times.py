@@ -49,6 +49,22 @@ def parse_reported(text: str, assumed: tzinfo) -> int | None:
     ISO 8601 with ``T`` or a space, 0 to 9 fractional digits (cut to 6), ``Z``, an offset or nothing; without
     either the time is read in `assumed`. Seconds may be left out.
     """
+    # Reports come in the order of their times, more or less: mostly only the seconds are others than before.
+    if len(text) == 20 and text[19] == "Z" and (seconds := _SECONDS.get(text[17:19])) is not None:
+        minute = _parse_minute(text[:17])
+        return None if minute is None else minute + seconds
+    return _parse(text, assumed)
+
+
+_SECONDS = {f"{second:02d}": second * SECOND for second in range(60)}
+
+
+@lru_cache(maxsize=1024)
+def _parse_minute(text: str) -> int | None:
+    return _parse(f"{text}00Z", UTC)
+
+
+def _parse(text: str, assumed: tzinfo) -> int | None:
     found = _ISO.fullmatch(text)
     if found is None:
         return None

@@ -12,8 +12,8 @@ import pytest
 from support import body_of, pair, report
 from test_store import MemoryJournal, _life
 
+from hooklab import database as database_module
 from hooklab import projector as projector_module
-from hooklab.database import put_rows
 from hooklab.journal.base import JournalUnavailable
 from hooklab.projector import Projector
 from hooklab.store import sqlite as store_module
@@ -89,27 +89,18 @@ async def test_a_stop_between_any_two_statements_counts_nothing_twice(
     whole = rows_of(tmp_path / "whole.db")
     statements = 0
     abort_at = 0
-    fetch = SqliteStore.fetch
-    slices = put_rows
+    step = database_module.step
 
-    def count() -> None:
+    def step_or_abort(plain: sqlite3.Connection, sql: str, values: Any) -> list[Any]:
         nonlocal statements
-        statements += 1
-        if statements == abort_at:
-            raise KeyError("stopped here")
-
-    async def fetch_or_abort(self: SqliteStore, sql: str, values: Any = ()) -> list[Any]:
-        found = await fetch(self, sql, values)
+        found = step(plain, sql, values)
         if sql != "ROLLBACK":
-            count()
+            statements += 1
+            if statements == abort_at:
+                raise KeyError("stopped here")
         return found
 
-    async def put_or_abort(*arguments: Any) -> None:
-        await slices(*arguments)
-        count()
-
-    monkeypatch.setattr(SqliteStore, "fetch", fetch_or_abort)
-    monkeypatch.setattr(store_module, "put_rows", put_or_abort)
+    monkeypatch.setattr(database_module, "step", step_or_abort)
     path = tmp_path / "aborted.db"
     done = False
     aborts = reached = 0

@@ -7,7 +7,6 @@ row is touched twice, whatever the chunk holds; how chunks fall changes nothing 
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
-import msgspec
 from msgspec import Struct, field
 
 from hooklab import rules
@@ -70,19 +69,18 @@ class JudgedBatch(Struct, frozen=True):
     """The whole body, where it is no array."""
 
 
-class HeldMessage(Struct):
-    """A row of `messages`. `fold` changes it in place."""
+class HeldMessage(Verdict, kw_only=False, gc=False):
+    """A row of `messages`, in the order of these fields. `fold` changes it in place."""
 
-    id: int
-    message_id: bytes
-    verdict: Verdict
-    first_final: int | None
-    reports: int
-    repeats: int
-    first_at: int
-    new_at: int
-    last_at: int
-    last_arrival: int
+    id: int = 0
+    message_id: bytes = b""
+    first_final: int | None = None
+    reports: int = 0
+    repeats: int = 0
+    first_at: int = 0
+    new_at: int = 0
+    last_at: int = 0
+    last_arrival: int = 0
 
 
 BodyRow = tuple[int, int, int | None]
@@ -152,9 +150,9 @@ class _Folding:
         self._held = held
         self._were: dict[int, Life] = {}
         self._numbers: dict[str | None, int] = {None: 0}
-        self._named: set[str] = set()
+        self._named: set[str | None] = {None}
         self._lags: dict[int, dict[int, int]] = {}
-        self._hour_lags: dict[int, int] = {}
+        self._first_new = held.next_message
         self.changes = Changes()
 
     def add(self, batch: JudgedBatch) -> None:
@@ -165,37 +163,28 @@ class _Folding:
         if before is not None and before[2] is not None:
             waited = half_seconds(before[2], batch.received_at)
             _count(changes.retries, (batch.received_at // HOUR, attempt, waited))
-        minute = changes.minutes.setdefault(batch.received_at // MINUTE, [0] * 9)
-        late = totals["late"]
-        self._hour_lags = self._lags.setdefault(batch.received_at // HOUR, {})
-        new = repeats = 0
-        quarantined = sum(one.elements for one in batch.quarantined)
+        quarantined = 0
+        for misfit in batch.quarantined:
+            quarantined += misfit.elements
+            row_id = rules.pack(batch.sequence, misfit.index)
+            changes.quarantine[row_id] = (misfit.reason, misfit.elements, 1, misfit.raw)
+        new, late = self._add_reports(batch, retry=attempt > 1)
+        repeats = len(batch.judged) - sum(new)
         if batch.malformed is not None:
             quarantined += self._add_malformed(batch.malformed, first, seen_before=attempt > 1)
         else:
             totals["batches"] += 1
             totals["retries"] += attempt > 1
-            totals["elements"] += batch.elements
-            minute[0] += 1
-            minute[1] += batch.elements
-            for one in batch.judged:
-                if self._add_report(batch, one, retry=attempt > 1):
-                    new += 1
-                    minute[5 + (DELIVERED, NOT_DELIVERED, PENDING).index(one.report.status)] += 1
-                else:
-                    repeats += 1
-            for misfit in batch.quarantined:
-                changes.quarantine[rules.pack(batch.sequence, misfit.index)] = (
-                    misfit.reason,
-                    misfit.elements,
-                    1,
-                    misfit.raw,
-                )
+        totals["elements"] += batch.elements
         totals["quarantined"] += quarantined
-        minute[2] += new
-        minute[3] += repeats
-        minute[4] += quarantined
-        minute[8] += totals["late"] - late
+        totals["reports"] += sum(new)
+        totals["repeats"] += repeats
+        totals["duplicates"] += 0 if attempt > 1 else repeats
+        totals["late"] += late
+        added = (int(batch.malformed is None), batch.elements, sum(new), repeats, quarantined, *new, late)
+        minute = changes.minutes.setdefault(batch.received_at // MINUTE, [0] * len(added))
+        for at, by in enumerate(added):
+            minute[at] += by
         changes.batches.append(
             (
                 batch.sequence,
@@ -204,7 +193,7 @@ class _Folding:
                 batch.label,
                 batch.size,
                 batch.elements,
-                new,
+                sum(new),
                 repeats,
                 quarantined,
                 None if attempt == 1 else first,
@@ -223,59 +212,66 @@ class _Folding:
         self.changes.totals["malformed"] += 1
         return 1
 
-    def _add_report(self, batch: JudgedBatch, one: Judged, *, retry: bool) -> bool:
-        """Adds one arrival; whether it is a new report and not a repeat."""
-        report, totals = one.report, self.changes.totals
-        arrival = rules.pack(batch.sequence, one.index)
-        said = rules.verdict_of(report, one.reported_us, one.sent_us)
-        if rules.label_mismatches(batch.label, report.status):
-            said = msgspec.structs.replace(said, seen=said.seen | rules.MISMATCH)
-        message = self._held.messages.get(report.message_id)
-        if message is None:
-            message = self._new_message(report.message_id, said, batch.received_at, arrival)
-        elif message.id not in self.changes.old_messages and message.id < self._first_new():
-            self.changes.old_messages[message.id] = message
-            self._were[message.id] = self._life(message)
-        message.last_at, message.last_arrival = batch.received_at, arrival
-        key = (message.id, report.digest)
-        if key in self._held.reports:
-            seen = message.verdict.seen | rules.REPEATED | said.seen & rules.MISMATCH
-            if seen != message.verdict.seen:
-                message.verdict = msgspec.structs.replace(message.verdict, seen=seen)
-            message.repeats += 1
-            totals["repeats"] += 1
-            totals["duplicates"] += not retry
-            self.changes.repeats.append((message.id, arrival, report.digest, int(retry)))
-            return False
-        self._held.reports.add(key)
-        self._name(report.organization_id)
-        if report.status == NOT_DELIVERED:
-            self._name(report.description)
-        if one.reported_us is not None:
-            tenths = (batch.received_at - one.reported_us) // TENTH
-            self._hour_lags[tenths] = self._hour_lags.get(tenths, 0) + 1
-        if rules.is_late(report.status, arrival, message.first_final):
-            said = msgspec.structs.replace(said, seen=said.seen | rules.LATE)
-            totals["late"] += 1
-        if rules.is_final(report.status) and message.first_final is None:
-            message.first_final = arrival
-        if message.verdict is not said:  # a new message has just this one
-            message.verdict = rules.merge(message.verdict, said)
-        message.reports += 1
-        message.new_at = batch.received_at
-        totals["reports"] += 1
-        self.changes.reports.append(
-            (
-                message.id,
-                report.digest,
-                arrival,
-                report.status,
-                report.reported_at,
-                report.description,
-                report.extra,
+    def _add_reports(self, batch: JudgedBatch, *, retry: bool) -> tuple[tuple[int, int, int], int]:
+        """Adds its arrivals; gives how many are new by status (delivered, not delivered, pending), and how many late.
+
+        All that there is goes through here one by one, hence the length and the local names.
+        """
+        held, rows, named, received_at = self._held, self.changes.reports, self._named, batch.received_at
+        messages, known, old, first_new = held.messages, held.reports, self.changes.old_messages, self._first_new
+        lags = self._lags.setdefault(received_at // HOUR, {})
+        meant = rules.state_named(batch.label)
+        arrival_of_batch = rules.pack(batch.sequence, 0)
+        counts, late = [0, 0, 0], 0
+        for one in batch.judged:
+            report = one.report
+            status = report.status
+            arrival = arrival_of_batch + one.index
+            message = messages.get(report.message_id)
+            if message is None:
+                message = self._new_message(report.message_id, received_at)
+            elif message.id < first_new and message.id not in old:
+                old[message.id] = message
+                self._were[message.id] = self._life(message)
+            message.last_at, message.last_arrival = received_at, arrival
+            if meant is not None and meant != status:
+                message.seen |= rules.MISMATCH
+            key = (message.id, report.digest)
+            if key in known:
+                message.seen |= rules.REPEATED
+                message.repeats += 1
+                self.changes.repeats.append((message.id, arrival, report.digest, int(retry)))
+                continue
+            known.add(key)
+            if report.organization_id not in named:
+                self._name(report.organization_id)
+            if status == NOT_DELIVERED:
+                self._name(report.description)
+            if one.reported_us is not None:
+                tenths = (received_at - one.reported_us) // TENTH
+                lags[tenths] = lags.get(tenths, 0) + 1
+            if status != PENDING:
+                if message.first_final is None:
+                    message.first_final = arrival
+            elif rules.is_late(status, arrival, message.first_final):
+                message.seen |= rules.LATE
+                late += 1
+            rules.absorb(message, rules.verdict_of(report, one.reported_us, one.sent_us))
+            message.reports += 1
+            message.new_at = received_at
+            counts[status] += 1
+            rows.append(
+                (
+                    message.id,
+                    report.digest,
+                    arrival,
+                    status,
+                    report.reported_at,
+                    report.description,
+                    report.extra,
+                )
             )
-        )
-        return True
+        return (counts[DELIVERED], counts[NOT_DELIVERED], counts[PENDING]), late
 
     def _number(self, text: str | None) -> int:
         number = self._numbers.get(text)
@@ -291,8 +287,7 @@ class _Folding:
             self.changes.names[self._number(text)] = name_of(text)
 
     def _life(self, message: HeldMessage) -> Life:
-        said = message.verdict
-        return message.first_at // HOUR, self._number(said.organization_id), facts_of(said, self._number)
+        return message.first_at // HOUR, self._number(message.organization_id), facts_of(message, self._number)
 
     def finish(self) -> None:
         """Takes away what the touched messages were and adds what they are, in the totals too; sorts the lags."""
@@ -304,6 +299,7 @@ class _Folding:
                 self._count_life(were, -1)
                 self._count_life(are, 1)
         totals = self.changes.totals
+        totals["messages"] += len(self.changes.new_messages)
         for facts in self.changes.lives.values():
             for (what, _), count in facts.items():
                 if what in TOTAL_OF:
@@ -318,29 +314,18 @@ class _Folding:
         for fact in facts:
             counts[fact] = counts.get(fact, 0) + by
 
-    def _first_new(self) -> int:
-        return self._held.next_message - len(self.changes.new_messages)
-
-    def _new_message(self, message_id: bytes, said: Verdict, received_at: int, arrival: int) -> HeldMessage:
-        message = HeldMessage(
-            self._held.next_message,
-            message_id,
-            said,
-            None,
-            0,
-            0,
-            received_at,
-            received_at,
-            received_at,
-            arrival,
-        )
-        self._held.next_message += 1
-        self._held.messages[message_id] = message
+    def _new_message(self, message_id: bytes, received_at: int) -> HeldMessage:
+        held = self._held
+        key = held.next_message
+        message = HeldMessage(*_NOTHING, key, message_id, None, 0, 0, received_at, received_at)
+        held.next_message = key + 1
+        held.messages[message_id] = message
         self.changes.new_messages.append(message)
-        self.changes.totals["messages"] += 1
         return message
 
 
+_NOTHING: Final = (rules.LEAST_RANK, 0, None, None, None, None, None, None, None)
+"""The verdict of no report at all: whatever is merged with it stays."""
 _K = TypeVar("_K")
 
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from hooklab.database import fetch_for, put_rows
+from hooklab.database import fetch_for, put_rows, run
 from hooklab.rules import WHOLE_BODY, pack, unpack
 from hooklab.store.fold import BodyRow
 from hooklab.store.rewrite import Rewrite
-from hooklab.store.sqlite import SqliteStore
+from hooklab.store.sqlite import SqliteStore, for_facts, for_messages, for_sums
 
 
 class InQuarantine(Struct, frozen=True):
@@ -99,7 +99,7 @@ class SqliteHealing:
             await put_rows(connection, f"DELETE FROM {table} WHERE message IN (", touched, ")")
         await put_rows(connection, "DELETE FROM messages WHERE id IN (", touched, ")")
         await put_rows(connection, "DELETE FROM quarantine WHERE id IN (", [(row,) for row in changes.gone], ")")
-        await self._store.put_messages(changes.messages)
+        await run(connection, list(for_messages(changes.messages)))
         await put_rows(connection, "INSERT INTO reports", changes.reports)
         await put_rows(connection, "INSERT INTO repeats", changes.repeats)
         await put_rows(
@@ -114,8 +114,7 @@ class SqliteHealing:
             changes.batches,
             ") AS v WHERE batches.sequence = v.column1",
         )
-        await self._store.add_up(changes.minutes, changes.totals)
-        await self._store.write_facts(changes)
+        await run(connection, [*for_sums(changes.minutes, changes.totals), *for_facts(changes)])
         for key in [key for key, by in changes.lags.items() if by < 0]:  # a row that counts nothing is none
             await self._store.fetch(
                 "DELETE FROM lags WHERE hour = ? AND quarters = ? AND bucket = ? AND count = 0", key

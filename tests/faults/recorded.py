@@ -199,6 +199,13 @@ class _Connection:
         await self._call(self._db.close)
         self._thread.shutdown()
 
+    @property
+    def _conn(self) -> apsw.Connection:
+        return self._db
+
+    async def _execute(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return await self._call(work, *arguments)
+
     async def _call(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
