@@ -10,6 +10,7 @@ from msgspec import Struct
 from hooklab.rules import LATE, MISMATCH, REPEATED, SEEN_DELIVERED, SEEN_NOT_DELIVERED
 from hooklab.store import words as index
 from hooklab.store.base import Condition, Lookup
+from hooklab.store.compact import DESCRIPTION, LAST_AT, NEW_AT, ORGANIZATION
 from hooklab.times import parse_duration, parse_reported
 
 _STATES: Final = {
@@ -26,7 +27,7 @@ _ASKED: Final = {
 }
 _BOTH_FINALS: Final = SEEN_DELIVERED | SEEN_NOT_DELIVERED
 _OVERLAYS: Final = {
-    "stuck": "rank < 0 AND new_at < :stuck_before",
+    "stuck": f"rank < 0 AND {NEW_AT} < :stuck_before",
     "conflict": f"seen & {_BOTH_FINALS} = {_BOTH_FINALS}",
     "label_mismatch": f"seen & {MISMATCH} <> 0",
     "late": f"seen & {LATE} <> 0",
@@ -169,7 +170,7 @@ def _to(value: str, _: int, bind: _Bind) -> _Part:
 
 def _org(value: str, _: int, bind: _Bind) -> _Part:
     begin = value.lower()
-    return _Part(_begins("lower(organization_id)", begin, bind), index.organization_begins(begin))
+    return _Part(_begins(f"lower({ORGANIZATION})", begin, bind), index.organization_begins(begin))
 
 
 def _begins(column: str, value: str, bind: _Bind) -> str:
@@ -200,12 +201,12 @@ def parse_since(value: str, now: int) -> int:
 
 def _since(value: str, now: int, bind: _Bind) -> _Part:
     at = parse_since(value, now)
-    return _Part(f"last_at >= {bind(at)}", since=at)
+    return _Part(f"{LAST_AT} >= {bind(at)}", since=at)
 
 
 def _description(value: str, _: int, bind: _Bind) -> _Part:
     word = value.casefold()
-    return _Part(f"word_begins(description, {bind(word)})", index.text_begins(index.DESCRIPTION, word))
+    return _Part(f"word_begins({DESCRIPTION}, {bind(word)})", index.text_begins(index.DESCRIPTION, word))
 
 
 def _custom(value: str, _: int, bind: _Bind) -> _Part:
@@ -225,7 +226,7 @@ def _bare(word: str, bind: _Bind) -> _Part:
         )
     mark, folded = bind(word.casefold()), word.casefold()
     return _Part(
-        f"word_begins(description, {mark}) OR word_begins(custom_payload, {mark}) OR id_begins(message_id, {mark})",
+        f"word_begins({DESCRIPTION}, {mark}) OR word_begins(custom_payload, {mark}) OR id_begins(message_id, {mark})",
         index.any_of(*(index.text_begins(one, folded) for one in (index.DESCRIPTION, index.CUSTOM, index.ID))),
     )
 

@@ -123,7 +123,7 @@ class Healer:
             after.append(own[sequence].after(stored, chosen) if sequence in own else before[-1])
         attempts = await self._held.attempts(list(by_batch))
         bodies = bodies_before(attempts, [(one.sequence, one.digest) for one in before])
-        aside = HeldAside(bodies, keys, next_message)
+        aside = HeldAside(bodies, keys, next_message, await self._held.texts())
         await self._held.apply(rewrite(before, after, aside))
 
     def _stored(self, batch: JournalBatch, indexes: Sequence[int]) -> list[Judged]:

@@ -16,6 +16,7 @@ import aiosqlite
 
 from hooklab.database import DatabaseError, header_marks, is_damaged, open_reader, remove_database
 from hooklab.files import Folder, free_and_total
+from hooklab.store.compact import LAST_AT
 from hooklab.store.search import MARK, SEARCH, Reach, SearchWriter
 from hooklab.store.sqlite import STORE
 from hooklab.store.words import COLUMNS, indexed
@@ -176,7 +177,7 @@ class Indexer:
         rows: list[Any] = []
         size = 0
         async with store.execute(
-            f"SELECT last_arrival, last_at, {COLUMNS} FROM messages INDEXED BY messages_by_activity"
+            f"SELECT last_arrival, {LAST_AT}, {COLUMNS} FROM messages INDEXED BY messages_by_activity"
             " WHERE last_arrival > ? AND last_arrival <= ? ORDER BY last_arrival LIMIT ?",
             (*between, BLOCK),
         ) as cursor:

@@ -16,6 +16,8 @@ from hooklab.strangers import explained, name_of_body, name_of_element
 from hooklab.times import parse_reported
 from hooklab.wire import Elements, Misfit, NotAnArray, check_array
 
+_BODY_DIGEST: Final = 8
+"""Bytes of it that tell one body from another: of 10 million, two are taken for one with a chance of 1 in 300,000."""
 DAMAGED: Final = "the body was damaged on the disk: it is not the one that was received"
 """Why a body that is not the one received is in quarantine."""
 
@@ -57,7 +59,7 @@ def batch_of(batch: JournalBatch, count: int, judged: list[Judged], quarantined:
         batch.received_at,
         batch.peer,
         batch.label,
-        batch.digest,
+        batch.digest[:_BODY_DIGEST],
         len(batch.body),
         count,
         judged,

@@ -27,6 +27,7 @@ from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.judging import Reading, batch_of, judge_element
 from hooklab.projection import Projection
 from hooklab.projector import Projector
+from hooklab.store.compact import DESCRIPTION, ORGANIZATION, PEER, REPORTED_AT
 from hooklab.store.fold import Judged, Quarantined
 from hooklab.store.healing import SqliteHealing, bodies_before
 from hooklab.store.rewrite import HeldAside, rewrite
@@ -36,8 +37,8 @@ from hooklab.wire import Elements
 LIMIT = 6
 IDS = [f"0f8fad5b-d9cb-469f-a165-{number:012x}" for number in range(4)]
 TABLES = {
-    "messages": "SELECT hex(message_id), rank, seen, first_final, reports, repeats, first_at, new_at, last_at,"
-    " last_arrival, description, msisdn, organization_id, total_segments, custom_payload, pending_at, sent_at"
+    "messages": "SELECT hex(message_id), rank, seen, final_before, reports, repeats, first_at, new_after, last_after,"
+    f" last_arrival, {DESCRIPTION}, msisdn, {ORGANIZATION}, total_segments, custom_payload, pending_at, sent_at"
     " FROM messages ORDER BY 1",
     "names": "SELECT name FROM names ORDER BY 1",
     "lives": f"SELECT l.hour, o.name, l.what, CASE WHEN l.what = {REASON} THEN r.name ELSE l.detail END, l.count"
@@ -45,11 +46,12 @@ TABLES = {
     " ORDER BY 1, 2, 3, 4",
     "lags": "SELECT * FROM lags ORDER BY 1, 2, 3",
     "retries": "SELECT * FROM retries ORDER BY 1, 2, 3",
-    "reports": "SELECT hex(m.message_id), hex(r.digest), r.arrival, r.status, r.reported_at, r.description, r.extra"
-    " FROM reports r JOIN messages m ON m.id = r.message ORDER BY 1, 2",
+    "reports": "SELECT (SELECT hex(message_id) FROM messages m WHERE m.id = message), hex(digest), arrival, status,"
+    f" {REPORTED_AT}, {DESCRIPTION}, extra FROM reports ORDER BY 1, 2",
     "repeats": "SELECT hex(m.message_id), p.arrival, hex(p.digest), p.retry FROM repeats p"
     " JOIN messages m ON m.id = p.message ORDER BY 1, 2",
-    "batches": "SELECT * FROM batches ORDER BY sequence",
+    "batches": f"SELECT sequence, received_at, {PEER}, label, bytes, elements, new, repeats, quarantined, retry_of,"
+    " attempt FROM batches ORDER BY sequence",
     "bodies": "SELECT * FROM bodies ORDER BY digest",
     "quarantine": "SELECT * FROM quarantine ORDER BY id",
     "minutes": "SELECT * FROM minutes ORDER BY minute",
@@ -296,8 +298,8 @@ def test_a_repeat_is_a_retry_also_where_the_first_batch_is_not_looked_at() -> No
     assert isinstance(one, Judged)
     alone = [batch_of(replace(journal.batches[0], sequence=4), 2, [one, replace(one, index=1)], [])]
     digest = alone[0].digest
-    assert [row[3] for row in rewrite(alone, alone, HeldAside({}, {}, 1)).repeats] == [0]
-    assert [row[3] for row in rewrite(alone, alone, HeldAside({digest: (2, 2, None)}, {}, 1)).repeats] == [1]
+    assert [row[3] for row in rewrite(alone, alone, HeldAside({}, {}, 1, {})).repeats] == [0]
+    assert [row[3] for row in rewrite(alone, alone, HeldAside({digest: (2, 2, None)}, {}, 1, {})).repeats] == [1]
 
 
 async def test_who_asks_while_a_retry_runs_gets_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

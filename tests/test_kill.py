@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from support import RunningService, body_of, conserved, json_of, pair, report
 
+from hooklab.store.compact import REPORTED_AT
+
 ROUNDS: Final = 20
 CLIENTS: Final = 6
 SIZES: Final = (1, 2, 2, 2, 30)
@@ -194,7 +196,7 @@ def _check_reports(folder: Path, acknowledged: Counter[bytes]) -> None:
         found = {
             (message.hex(), status, reported_at)
             for message, status, reported_at in store.execute(
-                "SELECT m.message_id, r.status, r.reported_at FROM reports r JOIN messages m ON m.id = r.message"
+                f"SELECT m.message_id, status, {REPORTED_AT} FROM reports r JOIN messages m ON m.id = message"
             )
         }
         arrivals = store.execute("SELECT count(*) FROM reports").fetchone()[0]

@@ -20,6 +20,7 @@ from hooklab.projector import Projector
 from hooklab.rules import WHOLE_BODY, pack
 from hooklab.store import find
 from hooklab.store.base import ALL, MessageDetail, MessageRow, Store, StoreError, StoreReader
+from hooklab.store.compact import NEW_AT
 from hooklab.store.fold import JudgedBatch
 from hooklab.store.opening import open_store
 from hooklab.store.read import SqliteStoreReader, word_begins
@@ -557,7 +558,8 @@ class TestSqliteStore(StoreContract):
             "SELECT 1 FROM (VALUES (1, 2)) AS v CROSS JOIN reports ON message = column1 AND digest = column2",
             "SELECT 1 FROM bodies WHERE digest IN (VALUES (1),(2))",
             "SELECT 1 FROM messages WHERE 1 AND last_arrival < 5 ORDER BY last_arrival DESC LIMIT 9",
-            "SELECT count(*) FROM messages WHERE rank < 0 AND new_at < 5",
+            f"SELECT count(*) FROM messages WHERE rank < 0 AND {NEW_AT} < 5",
+            f"SELECT min({NEW_AT}) FROM messages WHERE rank < 0",
             "SELECT message, digest, arrival FROM reports WHERE message = 1",
         ):
             plan = await bench.store.fetch(f"EXPLAIN QUERY PLAN {sql}")

@@ -35,7 +35,7 @@ from hooklab.tui.widgets.scroll_lines import ScrollLines
 from hooklab.tui.widgets.tabs import Tabs
 
 SCREENS = [MessagesScreen, BatchesScreen, ProblemsScreen, QuarantineScreen, InsightsScreen]
-WORDS = {"new_at": "stuck", "seen & 6": "conflict", "seen & 32": "label_mismatch"}
+WORDS = {"new_after": "stuck", "seen & 6": "conflict", "seen & 32": "label_mismatch"}
 
 
 def by_flag(where: Condition, one: MessageRow) -> bool:

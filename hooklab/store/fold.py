@@ -13,6 +13,7 @@ from hooklab import rules
 from hooklab.facts import TENTH, TOTAL_OF, Fact, facts_of, half_seconds, name_of, number_of, quarters_off
 from hooklab.histogram import bucket_of
 from hooklab.rules import Verdict
+from hooklab.store.compact import Coded, Texts, time_coded
 from hooklab.times import HOUR, MINUTE
 from hooklab.wire import DELIVERED, NOT_DELIVERED, PENDING, Report
 
@@ -100,13 +101,18 @@ class Held(Struct):
     """(message, digest) of the reports that are known."""
     next_message: int
     """The key that the next new message gets."""
+    texts: Mapping[str, int]
+    """The texts that are kept once, with their numbers."""
 
 
-ReportRow = tuple[int, bytes, int, int, str | None, str | None, str | None]
+ReportRow = tuple[int, bytes, int, int, Coded, Coded, str | None]
 
 
 class Changes(Struct):
     """The rows to write."""
+
+    texts: Texts
+    """Those that are kept once, the new ones among them."""
 
     checkpoint: int = 0
     bodies: dict[bytes, BodyRow] = field(default_factory=dict)
@@ -114,10 +120,10 @@ class Changes(Struct):
     new_messages: list[HeldMessage] = field(default_factory=list)
     old_messages: dict[int, HeldMessage] = field(default_factory=dict)
     reports: list[ReportRow] = field(default_factory=list)
-    """message, digest, arrival, status, reported_at, description, extra."""
+    """message, digest, arrival, status, reported_at, description, extra; as compact.py writes them."""
     repeats: list[tuple[int, int, bytes, int]] = field(default_factory=list)
     """message, arrival, digest, retry."""
-    batches: list[tuple[int, int, str, str | None, int, int, int, int, int, int | None, int]] = field(
+    batches: list[tuple[int, int, Coded, str | None, int, int, int, int, int, int | None, int]] = field(
         default_factory=list
     )
     quarantine: dict[int, tuple[str, int, int, bytes]] = field(default_factory=dict)
@@ -151,9 +157,10 @@ class _Folding:
         self._were: dict[int, Life] = {}
         self._numbers: dict[str | None, int] = {None: 0}
         self._named: set[str | None] = {None}
+        self._described: set[str | None] = {None}
         self._lags: dict[int, dict[int, int]] = {}
         self._first_new = held.next_message
-        self.changes = Changes()
+        self.changes = Changes(Texts(held.texts))
 
     def add(self, batch: JudgedBatch) -> None:
         changes, totals = self.changes, self.changes.totals
@@ -185,11 +192,12 @@ class _Folding:
         minute = changes.minutes.setdefault(batch.received_at // MINUTE, [0] * len(added))
         for at, by in enumerate(added):
             minute[at] += by
+        changes.texts.keep(batch.peer)
         changes.batches.append(
             (
                 batch.sequence,
                 batch.received_at,
-                batch.peer,
+                self.changes.texts.coded(batch.peer),
                 batch.label,
                 batch.size,
                 batch.elements,
@@ -220,6 +228,7 @@ class _Folding:
         held, rows, named, received_at = self._held, self.changes.reports, self._named, batch.received_at
         messages, known, old, first_new = held.messages, held.reports, self.changes.old_messages, self._first_new
         lags = self._lags.setdefault(received_at // HOUR, {})
+        texts, described = self.changes.texts, self._described
         meant = rules.state_named(batch.label)
         arrival_of_batch = rules.pack(batch.sequence, 0)
         counts, late = [0, 0, 0], 0
@@ -245,6 +254,10 @@ class _Folding:
             known.add(key)
             if report.organization_id not in named:
                 self._name(report.organization_id)
+                texts.keep(report.organization_id)
+            if report.description not in described:
+                described.add(report.description)
+                texts.keep(report.description)
             if status == NOT_DELIVERED:
                 self._name(report.description)
             if one.reported_us is not None:
@@ -266,8 +279,8 @@ class _Folding:
                     report.digest,
                     arrival,
                     status,
-                    report.reported_at,
-                    report.description,
+                    time_coded(report.reported_at, one.reported_us),
+                    texts.coded(report.description),
                     report.extra,
                 )
             )

@@ -8,7 +8,7 @@ from hooklab.database import fetch_for, put_rows, run
 from hooklab.rules import WHOLE_BODY, pack, unpack
 from hooklab.store.fold import BodyRow
 from hooklab.store.rewrite import Rewrite
-from hooklab.store.sqlite import SqliteStore, for_facts, for_messages, for_sums
+from hooklab.store.sqlite import SqliteStore, for_facts, for_messages, for_sums, for_texts
 
 
 class InQuarantine(Struct, frozen=True):
@@ -81,6 +81,10 @@ class SqliteHealing:
         [(last,)] = await self._store.fetch("SELECT coalesce(max(id), 0) FROM messages")
         return keys, sorted(found), last + 1
 
+    async def texts(self) -> dict[str, int]:
+        """The texts that are kept once, with their numbers."""
+        return await self._store.texts()
+
     async def name_reason(self, row_id: int, reason: str) -> None:
         """Gives another reason to what stays."""
         await self._store.fetch("UPDATE quarantine SET reason = ? WHERE id = ?", (reason, row_id))
@@ -89,6 +93,7 @@ class SqliteHealing:
         """Writes all of it in one transaction; nothing if it raises."""
         async with self._store.transaction():
             await self._write(changes)
+        self._store.forget_texts()
 
     async def _write(self, changes: Rewrite) -> None:
         connection = self._store.connection
@@ -99,7 +104,7 @@ class SqliteHealing:
             await put_rows(connection, f"DELETE FROM {table} WHERE message IN (", touched, ")")
         await put_rows(connection, "DELETE FROM messages WHERE id IN (", touched, ")")
         await put_rows(connection, "DELETE FROM quarantine WHERE id IN (", [(row,) for row in changes.gone], ")")
-        await run(connection, list(for_messages(changes.messages)))
+        await run(connection, [*for_texts(changes.texts), *for_messages(changes.messages, changes.texts)])
         await put_rows(connection, "INSERT INTO reports", changes.reports)
         await put_rows(connection, "INSERT INTO repeats", changes.repeats)
         await put_rows(

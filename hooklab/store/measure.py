@@ -8,6 +8,7 @@ from hooklab import facts
 from hooklab.insights import TOP, Measured, Outcomes
 from hooklab.received import step_of
 from hooklab.silence import Usual, silences
+from hooklab.store.compact import NEW_AT, ORGANIZATION
 from hooklab.times import HOUR, MINUTE, SECOND, zone
 
 Fetch = Callable[[str, Mapping[str, Any]], Awaitable[list[Any]]]
@@ -45,8 +46,8 @@ _ORGANIZATIONS: Final = (
 )
 _HOURS: Final = f"SELECT hour, {_OUTCOMES}{_OURS}{_STATES} GROUP BY hour ORDER BY hour"
 _STUCK: Final = (
-    "SELECT count(*) FROM messages WHERE rank < 0 AND new_at < :stuck_before AND first_at >= :since_at"
-    " AND (:org IS NULL OR substr(lower(organization_id), 1, length(:org)) = :org)"
+    f"SELECT count(*) FROM messages WHERE rank < 0 AND {NEW_AT} < :stuck_before AND first_at >= :since_at"
+    f" AND (:org IS NULL OR substr(lower({ORGANIZATION}), 1, length(:org)) = :org)"
 )
 _LAGS: Final = "SELECT quarters, bucket, sum(count) FROM lags WHERE hour >= :since GROUP BY 1, 2 ORDER BY 1, 2"
 _RETRIES: Final = (

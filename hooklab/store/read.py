@@ -27,6 +27,7 @@ from hooklab.store.base import (
     QuarantineRow,
     TimelineEntry,
 )
+from hooklab.store.compact import DESCRIPTION, LAST_AT, MSISDN, NEW_AT, ORGANIZATION, PEER, REPORTED_AT
 from hooklab.store.find import Fetch, Finder, Step
 from hooklab.store.fold import TOTALS
 from hooklab.store.measure import measure
@@ -37,16 +38,16 @@ from hooklab.times import DAY, Clock
 from hooklab.wire import STATUSES, Report, format_uuid
 
 _MESSAGE: Final = (
-    "message_id, rank, seen, reports + repeats, first_at, new_at, last_at, last_arrival,"
-    " description, msisdn, organization_id, total_segments, custom_payload"
+    f"message_id, rank, seen, reports + repeats, first_at, {NEW_AT}, {LAST_AT}, last_arrival,"
+    f" {DESCRIPTION}, {MSISDN}, {ORGANIZATION}, total_segments, custom_payload"
 )
 _BATCH: Final = (
-    "SELECT sequence, received_at, peer, label, bytes, elements, new, repeats, quarantined, retry_of, attempt,"
+    f"SELECT sequence, received_at, {PEER}, label, bytes, elements, new, repeats, quarantined, retry_of, attempt,"
     " elements = 0 AND EXISTS (SELECT 1 FROM quarantine"
     f" WHERE id = (coalesce(retry_of, sequence) << {rules.INDEX_BITS} | {rules.WHOLE_BODY})) FROM batches"
 )
-_TIMELINE: Final = """
-SELECT a.message, a.arrival, a.retry, r.status, r.reported_at, r.description, b.received_at, b.label
+_TIMELINE: Final = f"""
+SELECT a.message, a.arrival, a.retry, r.status, {REPORTED_AT}, {DESCRIPTION}, b.received_at, b.label
 FROM (SELECT message, digest, arrival, NULL AS retry FROM reports WHERE message BETWEEN :first AND :last
       UNION ALL SELECT message, digest, arrival, retry FROM repeats WHERE message BETWEEN :first AND :last) a
 JOIN reports r ON r.message = a.message AND r.digest = a.digest
@@ -92,7 +93,8 @@ class SqliteStoreReader:
         await self._learn_settings()
         before = self._clock() - self.stuck_after
         [(checkpoint, stuck, *values)] = await self._fetch(
-            f"SELECT checkpoint, (SELECT count(*) FROM messages WHERE rank < 0 AND new_at < ?), {names} FROM totals",
+            f"SELECT checkpoint, (SELECT count(*) FROM messages WHERE rank < 0 AND {NEW_AT} < ?), {names}"
+            " FROM totals",
             (before,),
         )
         totals = dict(zip(TOTALS, values, strict=True))

@@ -11,6 +11,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from hooklab.facts import Fact
+from hooklab.store.compact import Texts
 from hooklab.store.fold import BodyRow, Changes, Held, HeldMessage, JudgedBatch, ReportRow, fold
 
 _K = TypeVar("_K", bound=Hashable)
@@ -22,6 +23,7 @@ BatchChange = tuple[int, int, int, int, int]
 class Rewrite(Struct):
     """The rows to write: those of the touched messages anew, and what to add to what adds up."""
 
+    texts: Texts
     messages: list[HeldMessage]
     """With the keys that they have in the store, or new ones."""
     reports: list[ReportRow]
@@ -46,11 +48,13 @@ class HeldAside(Struct, frozen=True):
         bodies: of each digest its first batch and how often it came before the first of these batches, if it did.
         keys: of the touched messages, by `message_id`.
         next_message: the key that the next new message gets.
+        texts: those that are kept once, with their numbers.
     """
 
     bodies: Mapping[bytes, BodyRow]
     keys: Mapping[bytes, int]
     next_message: int
+    texts: Mapping[str, int]
 
 
 def rewrite(before: Sequence[JudgedBatch], after: Sequence[JudgedBatch], held: HeldAside) -> Rewrite:
@@ -69,6 +73,7 @@ def rewrite(before: Sequence[JudgedBatch], after: Sequence[JudgedBatch], held: H
         next_message += message.message_id not in held.keys
         message.id = real[message.id]
     return Rewrite(
+        texts=new.texts,
         messages=new.new_messages,
         reports=[(real[row[0]], *row[1:]) for row in new.reports],
         repeats=[(real[row[0]], *row[1:]) for row in new.repeats],
@@ -88,7 +93,7 @@ def rewrite(before: Sequence[JudgedBatch], after: Sequence[JudgedBatch], held: H
 
 
 def _folded(batches: Sequence[JudgedBatch], held: HeldAside) -> Changes:
-    return fold(batches, Held(bodies=held.bodies, messages={}, reports=set(), next_message=1))
+    return fold(batches, Held(bodies=held.bodies, messages={}, reports=set(), next_message=1, texts=held.texts))
 
 
 def _less(new: Mapping[_K, int], old: Mapping[_K, int]) -> dict[_K, int]:

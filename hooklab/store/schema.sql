@@ -4,16 +4,16 @@ CREATE TABLE messages (
     message_id BLOB NOT NULL,        -- 16 bytes
     rank INTEGER NOT NULL,           -- the greatest rank among its reports (rules.py): state and final_at
     seen INTEGER NOT NULL,           -- bits: kinds of report seen, late, repeated, label mismatch
-    first_final INTEGER,             -- arrival of the first final report
+    final_before INTEGER,            -- by how much the arrival of the first final report is before `last_arrival`
     reports INTEGER NOT NULL,        -- distinct ones
     repeats INTEGER NOT NULL,
     first_at INTEGER NOT NULL,       -- when its first arrival was received
-    new_at INTEGER NOT NULL,         -- when its last new report was received
-    last_at INTEGER NOT NULL,        -- when its last arrival was received
+    new_after INTEGER NOT NULL,      -- how long after that its last new report was received
+    last_after INTEGER NOT NULL,     -- how long after that its last arrival was received
     last_arrival INTEGER NOT NULL,
-    description TEXT,
-    msisdn TEXT,
-    organization_id TEXT,
+    description ANY,                 -- ANY: as compact.py writes it
+    msisdn ANY,
+    organization_id ANY,
     total_segments INTEGER,
     custom_payload TEXT,
     pending_at INTEGER,              -- the least reported time of a PENDING
@@ -21,7 +21,7 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE UNIQUE INDEX messages_by_message_id ON messages (message_id);
 CREATE INDEX messages_by_activity ON messages (last_arrival);
-CREATE INDEX messages_pending ON messages (new_at) WHERE rank < 0;
+CREATE INDEX messages_pending ON messages (first_at + new_after) WHERE rank < 0;
 CREATE INDEX messages_in_conflict ON messages (last_arrival) WHERE seen & 6 = 6;
 CREATE INDEX messages_mismatched ON messages (last_arrival) WHERE seen & 32 <> 0;
 
@@ -30,8 +30,8 @@ CREATE TABLE reports (
     digest BLOB NOT NULL,
     arrival INTEGER NOT NULL,
     status INTEGER NOT NULL,         -- 0 PENDING, 1 DELIVERED, 2 NOT_DELIVERED
-    reported_at TEXT,                -- as sent
-    description TEXT,
+    reported_at ANY,                 -- as sent
+    description ANY,
     extra TEXT,                      -- JSON object: unknown fields, and documented ones of a wrong type
     PRIMARY KEY (message, digest)
 ) STRICT, WITHOUT ROWID;
@@ -47,7 +47,7 @@ CREATE TABLE repeats (
 CREATE TABLE batches (
     sequence INTEGER PRIMARY KEY,
     received_at INTEGER NOT NULL,
-    peer TEXT NOT NULL,
+    peer ANY NOT NULL,
     label TEXT,
     bytes INTEGER NOT NULL,
     elements INTEGER NOT NULL,
@@ -59,11 +59,17 @@ CREATE TABLE batches (
 ) STRICT;
 
 CREATE TABLE bodies (
-    digest BLOB PRIMARY KEY,
+    digest BLOB PRIMARY KEY,         -- its first 8 bytes
     first INTEGER NOT NULL,          -- sequence of the first batch with this body
     times INTEGER NOT NULL,
     last_at INTEGER                  -- when it came last; null while it came once
 ) STRICT, WITHOUT ROWID;
+
+-- Texts that many rows share: their number stands for them in the columns of type ANY.
+CREATE TABLE texts (
+    id INTEGER PRIMARY KEY,          -- in order of first appearance
+    text TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE quarantine (
     id INTEGER PRIMARY KEY,          -- its arrival; a whole body has the greatest index

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from hooklab.metrics import Signs
 from hooklab.rules import INDEX_BITS
+from hooklab.store.compact import NEW_AT
 from hooklab.store.measure import lasting_silence
 from hooklab.times import MINUTE
 
@@ -15,9 +16,9 @@ _QUIET: Final = 10 * MINUTE
 _SIGNS: Final = f"""
 SELECT (SELECT value FROM settings WHERE name = 'search'),
        (SELECT max(minute) * {MINUTE} FROM minutes WHERE batches > 0),
-       (SELECT min(new_at) FROM messages WHERE rank < 0),
+       (SELECT min({NEW_AT}) FROM messages WHERE rank < 0),
        (SELECT received_at FROM batches WHERE sequence = (SELECT max(id) >> {INDEX_BITS} FROM quarantine)),
-       (SELECT new_at FROM messages WHERE seen & 6 = 6 ORDER BY last_arrival DESC LIMIT 1)
+       (SELECT {NEW_AT} FROM messages WHERE seen & 6 = 6 ORDER BY last_arrival DESC LIMIT 1)
 """
 
 

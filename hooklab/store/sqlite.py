@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import aiosqlite
-from msgspec.structs import astuple
 
 from hooklab.database import Kind, Statement, checkpoint, for_rows, open_writer, put_rows, run, run_as_one
 from hooklab.files import fsync
 from hooklab.rules import unpack
+from hooklab.store.compact import DESCRIPTION, FIRST_FINAL, LAST_AT, MSISDN, NEW_AT, ORGANIZATION, Texts, number_coded
 from hooklab.store.fold import TOTALS, Changes, Held, HeldMessage, JudgedBatch, fold
 from hooklab.store.rewrite import Rewrite
 
@@ -29,16 +29,25 @@ STORE: Final = Kind(
     synchronous="NORMAL",
 )
 _CHECKPOINT_PAGES: Final = 8_000
-_MESSAGE: Final = ", ".join(HeldMessage.__struct_fields__)
+_READ: Final = ", ".join(
+    {
+        "description": DESCRIPTION,
+        "msisdn": MSISDN,
+        "organization_id": ORGANIZATION,
+        "new_at": NEW_AT,
+        "last_at": LAST_AT,
+        "first_final": FIRST_FINAL,
+    }.get(name, name)
+    for name in HeldMessage.__struct_fields__
+)
+_RENAMED: Final = {"new_at": "new_after", "last_at": "last_after", "first_final": "final_before"}
+_COLUMNS: Final = tuple(_RENAMED.get(name, name) for name in HeldMessage.__struct_fields__)
+_MESSAGE: Final = ", ".join(_COLUMNS)
 _KEPT: Final = frozenset({"id", "message_id", "first_at"})
 """Columns of a message that never change."""
 _UPDATE_MESSAGES: Final = (
     "UPDATE messages SET "
-    + ", ".join(
-        f"{name} = v.column{at}"
-        for at, name in enumerate(HeldMessage.__struct_fields__, start=1)
-        if name not in _KEPT
-    )
+    + ", ".join(f"{name} = v.column{at}" for at, name in enumerate(_COLUMNS, start=1) if name not in _KEPT)
     + " FROM ("
 )
 _ID_COLUMN: Final = HeldMessage.__struct_fields__.index("id") + 1
@@ -75,6 +84,7 @@ class SqliteStore:
         self.connection = connection
         self.alone = asyncio.Lock()
         """Held around a transaction: whoever writes shares this one connection."""
+        self._texts: dict[str, int] | None = None
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -119,6 +129,18 @@ class SqliteStore:
         async with self.alone:
             changes = fold(batches, await self._held(batches))
             await run_as_one(self.connection, list(_all_of(changes)), keep=keep)
+            if keep:
+                (await self.texts()).update({text: number for number, text in changes.texts.new})
+
+    async def texts(self) -> dict[str, int]:
+        """The texts that are kept once, with their numbers."""
+        if self._texts is None:
+            self._texts = {text: number for number, text in await self.fetch("SELECT id, text FROM texts")}
+        return self._texts
+
+    def forget_texts(self) -> None:
+        """Has them read anew: somebody else wrote some."""
+        self._texts = None
 
     @contextlib.asynccontextmanager
     async def transaction(self, *, keep: bool = True) -> AsyncIterator[None]:
@@ -151,7 +173,7 @@ class SqliteStore:
         wanted = [(id_,) for id_ in {one.report.message_id: None for batch in batches for one in batch.judged}]
         asked = [
             list(for_rows(_BODIES, digests, ")")),
-            list(for_rows(f"SELECT {_MESSAGE} FROM messages WHERE message_id IN (", wanted, ")")),
+            list(for_rows(f"SELECT {_READ} FROM messages WHERE message_id IN (", wanted, ")")),
         ]
         found = await run(self.connection, [*asked[0], *asked[1], (_LAST_MESSAGE, ())])
         bodies = chain.from_iterable(found[: len(asked[0])])
@@ -161,6 +183,7 @@ class SqliteStore:
             messages=messages,
             reports=await self._known(batches, messages) if messages else set(),
             next_message=found[-1][0][0] + 1,
+            texts=await self.texts(),
         )
 
     async def _known(
@@ -180,8 +203,9 @@ class SqliteStore:
 
 def _all_of(changes: Changes) -> Iterator[Statement]:
     """What writes all of a chunk."""
-    yield from for_messages(changes.new_messages)
-    old = [astuple(message) for message in changes.old_messages.values()]
+    yield from for_texts(changes.texts)
+    yield from for_messages(changes.new_messages, changes.texts)
+    old = [_row(message, changes.texts) for message in changes.old_messages.values()]
     yield from for_rows(_UPDATE_MESSAGES, old, f") AS v WHERE messages.id = v.column{_ID_COLUMN}")
     yield from for_rows("INSERT INTO reports", changes.reports)
     yield from for_rows("INSERT INTO repeats", changes.repeats)
@@ -204,9 +228,39 @@ def _all_of(changes: Changes) -> Iterator[Statement]:
     yield "UPDATE totals SET checkpoint = ?", (changes.checkpoint,)
 
 
-def for_messages(messages: Sequence[HeldMessage]) -> Iterator[Statement]:
+def for_texts(texts: Texts) -> Iterator[Statement]:
+    """What keeps new texts."""
+    yield from for_rows("INSERT INTO texts", texts.new)
+
+
+def for_messages(messages: Sequence[HeldMessage], texts: Texts) -> Iterator[Statement]:
     """What inserts whole rows of messages."""
-    yield from for_rows(f"INSERT INTO messages ({_MESSAGE})", [astuple(message) for message in messages])
+    yield from for_rows(f"INSERT INTO messages ({_MESSAGE})", [_row(message, texts) for message in messages])
+
+
+def _row(one: HeldMessage, texts: Texts) -> tuple[Any, ...]:
+    """The row of a message: its fields, but for those that compact.py writes in another way."""
+    first_final, first_at, last_arrival = one.first_final, one.first_at, one.last_arrival
+    return (
+        one.rank,
+        one.seen,
+        texts.coded(one.description),
+        number_coded(one.msisdn),
+        texts.coded(one.organization_id),
+        one.total_segments,
+        one.custom_payload,
+        one.pending_at,
+        one.sent_at,
+        one.id,
+        one.message_id,
+        None if first_final is None else last_arrival - first_final,
+        one.reports,
+        one.repeats,
+        first_at,
+        one.new_at - first_at,
+        one.last_at - first_at,
+        last_arrival,
+    )
 
 
 def for_sums(minutes: Mapping[int, Sequence[int]], totals: Mapping[str, int]) -> Iterator[Statement]:

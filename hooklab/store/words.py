@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from hooklab.rules import LATE, REPEATED
+from hooklab.store import compact
 from hooklab.wire import format_uuid
 
 _RUN: Final = re.compile(r"[^\W_]+")
@@ -33,7 +34,9 @@ NOT_DELIVERED: Final = '"sn"'
 IS_LATE: Final = '"fl"'
 IS_REPEATED: Final = '"fr"'
 
-COLUMNS: Final = "msisdn, organization_id, description, custom_payload, message_id, rank, seen"
+COLUMNS: Final = (
+    f"{compact.MSISDN}, {compact.ORGANIZATION}, {compact.DESCRIPTION}, custom_payload, message_id, rank, seen"
+)
 """Of the table `messages`, what `indexed` takes."""
 
 
