@@ -44,7 +44,7 @@ screenshots: $(VENV)/.dev ## draw every screen anew, the references of the visua
 soak: $(VENV)/.dev ## long fault campaigns (ARGS="kill" for one, ARGS="--help" says which)
 	@PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
 
-bench: $(VENV)/.dev ## measure hooklab beside references, in under 6 minutes (ARGS="--help" says what else)
+bench: $(VENV)/.dev ## measure hooklab beside references, against targets, in half an hour (ARGS="--help" says what else)
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
 check: $(VENV)/.dev ## lint, formatting, strict types, the floors of the design

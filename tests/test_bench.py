@@ -1,6 +1,7 @@
 """The bench: that it sends what it says, that its totals catch what is wrong, and that it runs from end to end."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -17,17 +18,20 @@ from typing import Any
 import msgspec
 import pytest
 from bench import __main__ as command
+from bench import cells, verdicts
 from bench.bodies import STAMPS, after, template
 from bench.load import Load, Target, corrected, quantile, wrk_is_here, wrk_script
 from bench.many import fill_index, make, number_of, order_of
 from bench.projection import measure
-from bench.projection import table as projection_table
 from bench.report import Machine, Report, Run, file_system, mismatches, report_of, rows_of, table
 from bench.screen import Watched
 from bench.screen import table as screen_table
 from bench.subjects import NAMES, end_left_over
+from bench.truth import verify
+from bench.verdicts import Verdict
+from bench.whole import PARTS, Measured
 from pty_stage import until
-from support import conserved, json_lines_of, json_of
+from support import RunningService, conserved, json_lines_of, json_of
 
 from hooklab.files import Folder
 from hooklab.wire import format_uuid
@@ -243,7 +247,7 @@ class TestCommand:
     def stub(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Run]]:
         """Runs that are given instead of measured; the handlers of signals are put back."""
         runs: list[Run] = []
-        monkeypatch.setattr(command, "run_subject", lambda *_: runs[0])
+        monkeypatch.setattr(cells, "run_subject", lambda *_: runs[0])
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
         yield runs
         for number, handler in before.items():
@@ -270,7 +274,9 @@ class TestCommand:
         assert command.main(["--load", "python", "--json", str(missing)]) == 1
         assert "No such file" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("wrong", [["--only", "2"], ["--only", "0x1"], ["--subjects", "F,X"], ["--seconds", "0"]])
+    @pytest.mark.parametrize(
+        "wrong", [["--only", "2"], ["--only", "0x1"], ["--subjects", "F,X"], ["--part", "disk,X"], ["--seconds", "0"]]
+    )
     def test_refuses_a_wrong_use(self, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         """What cannot be meant is named, and nothing is started."""
         with pytest.raises(SystemExit) as ended:
@@ -442,8 +448,131 @@ def test_a_projection_is_measured_against_plain_inserts(tmp_path: Path) -> None:
     assert [one.per_batch for one in found] == [2, 1000]
     for one in found:
         assert one.hooklab > 0
-        assert one.plain > one.hooklab * one.ratio * 0.99
+        [ratio] = one.ratios
+        assert one.plain * ratio == pytest.approx(one.hooklab)
         assert one.store_bytes > 50
         assert one.journal_bytes > 100
-    assert "reports/s, S" in projection_table(found)
     assert list(tmp_path.iterdir()) == []
+
+
+def runs_at(*rates: int, **changes: Any) -> list[Run]:
+    """Runs of one second that answered so much."""
+    changes = {"drain_seconds": 0.5, **changes}
+    return [Run(load=loaded(rate, seconds=1.0), **changes) for rate in rates]
+
+
+def met(*found: Verdict) -> list[bool]:
+    """Of each."""
+    return [one.met for one in found]
+
+
+class TestVerdicts:
+    """Each line of the table, on either side of its target."""
+
+    def test_of_receiving_compare_runs_that_followed_each_other(self) -> None:
+        """The ratio is the median of the rounds' ratios, not the ratio of medians."""
+        runs = {"hooklab": runs_at(30, 60, 200), "L": runs_at(100, 100, 400), "N": runs_at(10, 10, 10)}
+        of_l, _, of_n = verdicts.receive(runs)
+        assert (of_l.value, of_l.values) == (0.5, [0.3, 0.6, 0.5])
+        assert of_l.figure == "0.50 (0.30 to 0.60)"
+        assert (of_n.value, of_n.met) == (6.0, True)
+
+    def test_of_receiving_with_little_lag_need_rate_and_lag(self) -> None:
+        """Half of L's rate, all counted within 2 s, and a lag that never came to 0 is no small one."""
+        other = {"L": runs_at(100), "N": runs_at(10)}
+        assert met(*verdicts.receive({"hooklab": runs_at(60), **other})) == [True, True, True]
+        assert met(*verdicts.receive({"hooklab": runs_at(55), **other})) == [False, True, True]
+        assert met(*verdicts.receive({"hooklab": runs_at(49), **other})) == [False, False, True]
+        slow = {"hooklab": runs_at(60, drain_seconds=2.5), **other}
+        assert met(*verdicts.receive(slow)) == [True, False, True]
+        left = {"hooklab": runs_at(60, lag_left=1), **other}
+        assert met(*verdicts.receive(left)) == [True, False, True]
+
+    def test_of_large_batches_are_against_the_journal_and_the_naive(self) -> None:
+        """0.6 of J and 6 times N."""
+        assert met(*verdicts.large({"hooklab": runs_at(60), "J": runs_at(100), "N": runs_at(10)})) == [True, True]
+        assert met(*verdicts.large({"hooklab": runs_at(59), "J": runs_at(100), "N": runs_at(10)})) == [False, False]
+
+    def test_of_one_connection_may_be_600_us_above_the_commit(self) -> None:
+        """J's median commit is the measure; what was never answered took for ever."""
+        commit = [Run(load=loaded(p50_ms=0.25))]
+        for answer, within in ((0.85, True), (0.86, False), (None, False)):
+            assert verdicts.single({"J": commit, "hooklab": [Run(load=loaded(p50_ms=answer))]}).met is within
+
+    def test_of_memory_take_the_worst_peak(self) -> None:
+        """Start and idle memory are medians; the peak is the greatest of all."""
+        mib = 1024
+        runs = [
+            Run(load=loaded(), start_seconds=start, idle_kib=idle * mib, peak_kib=peak * mib)
+            for start, idle, peak in ((0.5, 50, 100), (0.6, 55, 161), (3.0, 70, 100))
+        ]
+        assert met(*verdicts.serve(runs)) == [True, True, False]
+        assert met(*verdicts.serve(runs[1:2] + runs[2:])) == [False, False, False]
+
+    def test_stand_in_a_table_of_100_columns(self) -> None:
+        """What is not met is in capitals, and wide figures push nothing over the edge."""
+        runs = {"hooklab": runs_at(1, 2), "L": runs_at(100, 100), "N": runs_at(1, 1), "J": runs_at(1, 1)}
+        found = [*verdicts.receive(runs), *verdicts.large(runs), verdicts.single(runs), *verdicts.disk("x", 151, 99)]
+        lines = verdicts.table(found).splitlines()
+        assert max(map(len, lines)) <= 100
+        assert [line.endswith("NOT MET") for line in lines[1:]] == [not one.met for one in found]
+        assert " ".join(lines[-2].split()) == "store, bytes a report, x at most 150 bytes 151 NOT MET"
+
+
+class TestVerify:
+    """The truth that follows from a load's seed."""
+
+    @pytest.fixture
+    def sent(self, tmp_path: Path) -> tuple[Path, Target, Load]:
+        """A folder whose service was sent three batches and has ended."""
+        target = Target(0, "", 4, 1, 1, seed=5)
+        number = target.seed
+        with RunningService(tmp_path / "data") as service:
+            for _ in range(3):
+                number = after(number)
+                assert service.post(template(4, 5).body(number))[0] == 200
+            service.settled()
+        return tmp_path / "data", target, loaded(3)
+
+    def test_is_what_a_load_leaves(self, sent: tuple[Path, Target, Load]) -> None:
+        """No difference, and the truth is gone again."""
+        took, problems = verify(*sent)
+        assert problems == []
+        assert took > 0
+        assert not list(sent[0].glob("truth*"))
+
+    def test_finds_a_message_that_is_counted_wrong(self, sent: tuple[Path, Target, Load]) -> None:
+        """What no counter shows: one description that is another."""
+        with contextlib.closing(sqlite3.connect(sent[0] / "store.db")) as connection, connection:
+            connection.execute("UPDATE messages SET description = 'Moved' WHERE rowid = 2")
+        assert "description" in "; ".join(verify(*sent)[1])
+
+    def test_knows_no_other_bodies(self, sent: tuple[Path, Target, Load]) -> None:
+        """What another seed's load sent is none of this one's."""
+        folder, target, load = sent
+        assert verify(folder, msgspec.structs.replace(target, seed=6), load)[1] != []
+
+
+def test_whole_measurement(tmp_path: Path) -> None:
+    """Every part is measured, small, and has its lines; what was asked for alone stands alone; nothing stays."""
+    data, found = tmp_path / "data", tmp_path / "bench.json"
+    data.mkdir()
+    options = ("--rounds", "1", "--seconds", "1", "--settle", "0.1", "--waiting", "2000", "--json", found)
+    done = subprocess.run(
+        bench(*options, "--part", "receive,disk,serve", "--load", "python", "--dir", data),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(data.iterdir()) == []
+    measured = msgspec.json.decode(found.read_bytes(), type=Measured)
+    parts = dict.fromkeys(one.part for one in measured.verdicts)
+    assert list(parts) == ["receive", "disk", "serve"]
+    assert set(parts) < set(PARTS)
+    assert measured.totals_hold
+    assert measured.runs_of_hooklab == measured.runs_verified == 2
+    assert f"`hooklab verify` was clean after {measured.runs_verified}" in done.stdout
+    assert all(one.what in done.stdout for one in measured.verdicts)

@@ -37,6 +37,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """The lag at that limit: not 0 means that it was hit."""
     terminal_bytes: int = 0
     """Drawn during the load."""
+    verify_seconds: float | None = None
+    """That `hooklab verify` took on its folder; None where that was not asked."""
     problems: list[str] = field(default_factory=list)
     """Totals that do not hold, in words."""
 
@@ -166,7 +168,7 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 def table(report: Report) -> str:
     """For a terminal of 100 columns: a head, a block of lines for each cell, and what is wrong."""
-    lines = _head(report)
+    lines = head(report.machine)
     at: tuple[int, int] | None = None
     for row in report.rows:
         if at != (row.reports, row.connections):
@@ -221,8 +223,8 @@ def _ratio(value: float) -> str:
     return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
 
 
-def _head(report: Report) -> list[str]:
-    machine = report.machine
+def head(machine: Machine) -> list[str]:
+    """What and where, and why the numbers may look good or bad."""
     versions = f"{machine.system}, Python {machine.python}, SQLite {machine.sqlite}, uvicorn {machine.uvicorn}"
     lines = [
         f"hooklab {machine.hooklab}, {machine.date}: {machine.cores} cores, {machine.processor}",

@@ -21,6 +21,7 @@ from support import TOKEN, RunningService, ask_admin
 from bench.load import Load, LoadError, Target, run_load
 from bench.references import JOURNAL_FILE, NAIVE_FILE
 from bench.report import Run, mismatches
+from bench.truth import verify
 
 _POLL_SECONDS: Final = 0.1
 """Between two looks at the lag: each look costs the service a read."""
@@ -36,6 +37,8 @@ class Bench(Struct, frozen=True):
     """Seconds between ready and the look at idle memory, after which the load begins."""
     drain_limit: float
     """Seconds that are waited for lag 0."""
+    verify: int = 0
+    """`hooklab verify` reads what hooklab made of up to so many reports."""
 
 
 class Cell(Struct, frozen=True):
@@ -178,7 +181,7 @@ def _served(name: str, cell: Cell, bench: Bench, folder: Path, seed: int) -> Run
         start = time.perf_counter() - began
         target = _target(cell, service.port, service.path, seed)
         run = _load_hooklab(target, bench, folder, service.process.pid, lambda: 0)
-    return _with_files(msgspec.structs.replace(run, start_seconds=start), folder, target)
+    return _with_files(msgspec.structs.replace(run, start_seconds=start), folder, target, bench.verify)
 
 
 def _watched(
@@ -198,7 +201,7 @@ def _watched(
             run = _load_hooklab(target, bench, folder, terminal.process.pid, lambda: terminal.count)
         terminal.process.send_signal(signal.SIGTERM)
         terminal.ends_with()
-    return _with_files(run, folder, target)
+    return _with_files(run, folder, target, bench.verify)
 
 
 @contextlib.contextmanager
@@ -249,7 +252,7 @@ def _is_settled(status: dict[str, Any]) -> bool:
     return bool(status) and not status["lag"] and not status["queue_depth"]
 
 
-def _with_files(run: Run, folder: Path, target: Target) -> Run:
+def _with_files(run: Run, folder: Path, target: Target, most: int) -> Run:
     """`run` with what the files of the stopped service say, since counters are only its own word."""
     problems = list(run.problems)
     batches = _rows(folder / JOURNAL_FILE, "batches")
@@ -258,7 +261,11 @@ def _with_files(run: Run, folder: Path, target: Target) -> Run:
     reports = _rows(folder / "store.db", "reports")
     if not run.lag_left and reports != batches * target.reports:
         problems.append(f"{reports} reports in the store, but {batches} batches of {target.reports} in the journal")
-    return msgspec.structs.replace(run, problems=problems)
+    took = None
+    if not run.lag_left and batches * target.reports <= most:
+        took, found = verify(folder, target, run.load)
+        problems += found
+    return msgspec.structs.replace(run, problems=problems, verify_seconds=took)
 
 
 def _target(cell: Cell, port: int, path: str, seed: int) -> Target:
