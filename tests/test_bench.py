@@ -6,9 +6,13 @@ import json
 import os
 import random
 import signal
+import socket
 import sqlite3
+import statistics
 import subprocess
 import sys
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from itertools import pairwise
@@ -22,6 +26,7 @@ from bench import cells, verdicts
 from bench.bodies import STAMPS, after, template
 from bench.load import Load, Target, corrected, quantile, wrk_is_here, wrk_script
 from bench.many import fill_index, make, number_of, order_of
+from bench.paced import paced_load, schedule, status_of
 from bench.projection import measure
 from bench.report import Machine, Report, Run, file_system, mismatches, report_of, rows_of, table
 from bench.screen import Watched
@@ -135,6 +140,56 @@ class TestLatency:
         hundred = [float(value) for value in range(1, 101)]
         assert (quantile(hundred, 0.5), quantile(hundred, 0.99)) == (51.0, 100.0)
         assert quantile([], 0.5) is None
+
+
+class TestPaced:
+    """The load whose requests are due at fixed times."""
+
+    def test_schedule_is_a_poisson_process_of_the_rate(self) -> None:
+        """As many as asked for within some deviations, in order, in the time, and as irregular as chance is."""
+        due = schedule(1_000.0, 20.0, seed=3)
+        assert len(due) == pytest.approx(20_000, abs=600)
+        assert due[0] > 0
+        assert due[-1] < 20.0
+        gaps = [later - earlier for earlier, later in pairwise(due)]
+        assert min(gaps) > 0
+        assert statistics.pstdev(gaps) == pytest.approx(statistics.mean(gaps), rel=0.05)
+        assert due == schedule(1_000.0, 20.0, seed=3) != schedule(1_000.0, 20.0, seed=4)
+
+    @pytest.mark.parametrize(
+        ("answer", "status"),
+        [
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200),
+            (b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno", 503),
+            (b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nn", None),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", None),
+        ],
+    )
+    def test_answer_is_one_when_it_is_whole(self, answer: bytes, status: int | None) -> None:
+        """Head and as much as it says."""
+        assert status_of(answer) == status
+
+    def test_latency_counts_from_when_a_request_was_due(self) -> None:
+        """One connection, answers that take 50 ms, 40 a second: each waits for those before it, and that counts."""
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def answer_slowly() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while connection.recv(65536):
+                    time.sleep(0.05)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        with listener:
+            thread = threading.Thread(target=answer_slowly)
+            thread.start()
+            load = paced_load(Target(listener.getsockname()[1], "/", 2, 1, 1, seed=2, rate=40.0))
+            thread.join(10)
+        assert load.answered == len(schedule(40.0, 1.0, seed=2))
+        assert (load.refused, load.failed, load.cut) == (0, 0, 0)
+        assert load.seconds > 1.3
+        assert load.p50_ms is not None
+        assert load.p50_ms > 150
 
 
 class TestTotals:
@@ -499,6 +554,16 @@ class TestVerdicts:
         for answer, within in ((0.85, True), (0.86, False), (None, False)):
             assert verdicts.single({"J": commit, "hooklab": [Run(load=loaded(p50_ms=answer))]}).met is within
 
+    def test_of_the_slowest_are_against_the_commit_or_15_ms(self) -> None:
+        """Whichever is more; and F's own at that pace is beside it."""
+        bare = [Run(load=loaded(p99_ms=1.25))]
+        for commit, answer, within in ((0.3, 15.0, True), (0.3, 15.1, False), (2.0, 20.0, True), (2.0, 20.1, False)):
+            runs = {"J": [Run(load=loaded(p50_ms=commit))], "F": bare, "hooklab": [Run(load=loaded(p99_ms=answer))]}
+            found = verdicts.paced(runs, 9_000.0)
+            assert found.met is within
+            assert "9,000/s" in found.what
+            assert "1.25 ms" in found.what
+
     def test_of_memory_take_the_worst_peak(self) -> None:
         """Start and idle memory are medians; the peak is the greatest of all."""
         mib = 1024
@@ -559,7 +624,7 @@ def test_whole_measurement(tmp_path: Path) -> None:
     data.mkdir()
     options = ("--rounds", "1", "--seconds", "1", "--settle", "0.1", "--waiting", "2000", "--json", found)
     done = subprocess.run(
-        bench(*options, "--part", "receive,disk,serve", "--load", "python", "--dir", data),
+        bench(*options, "--part", "receive,paced,disk", "--load", "python", "--dir", data),
         capture_output=True,
         text=True,
         check=False,
@@ -570,7 +635,7 @@ def test_whole_measurement(tmp_path: Path) -> None:
     assert list(data.iterdir()) == []
     measured = msgspec.json.decode(found.read_bytes(), type=Measured)
     parts = dict.fromkeys(one.part for one in measured.verdicts)
-    assert list(parts) == ["receive", "disk", "serve"]
+    assert list(parts) == ["receive", "paced", "disk"]
     assert set(parts) < set(PARTS)
     assert measured.totals_hold
     assert measured.runs_of_hooklab == measured.runs_verified == 2

@@ -47,6 +47,8 @@ class Cell(Struct, frozen=True):
     reports: int
     connections: int
     seconds: int
+    rate: float = 0.0
+    """As in `Target`."""
 
 
 class Reference(RunningService):
@@ -269,7 +271,7 @@ def _with_files(run: Run, folder: Path, target: Target, most: int) -> Run:
 
 
 def _target(cell: Cell, port: int, path: str, seed: int) -> Target:
-    return Target(port, path, cell.reports, cell.connections, cell.seconds, seed)
+    return Target(port, path, cell.reports, cell.connections, cell.seconds, seed, cell.rate)
 
 
 def _status(folder: Path) -> dict[str, Any] | None:

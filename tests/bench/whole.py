@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection
+from statistics import median
 from typing import Final
 
 from msgspec import Struct
@@ -13,13 +14,15 @@ from bench.report import Machine, Row, Run, head
 from bench.subjects import Bench, Cell
 from bench.verdicts import Verdict
 
-PARTS: Final = ("receive", "large", "single", "projection", "disk", "serve")
+PARTS: Final = ("receive", "large", "single", "paced", "projection", "disk", "serve")
 _LOADS: Final[dict[str, tuple[int, int, tuple[str, ...]]]] = {
     "receive": (2, 32, ("L", "N", "hooklab")),
     "large": (1000, 16, ("J", "N", "hooklab")),
     "single": (2, 1, ("J", "hooklab")),
 }
 """Reports a batch, connections, subjects."""
+_PACE: Final = 0.7
+"""Of what is received as fast as it goes."""
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -44,6 +47,8 @@ class Measured(Struct, frozen=True, kw_only=True):
     runs_verified: int
     verdicts: list[Verdict]
     rows: list[Row]
+    paced: list[Row]
+    """The same of the runs at a pace: their rates are what was asked."""
     projection: list[Projected]
 
 
@@ -58,6 +63,7 @@ class Whole:
         self._began = time.perf_counter()
         self._loads: dict[str, Runs] = {}
         self._rows: list[Row] = []
+        self._paced_rows: list[Row] = []
         self._projected: list[Projected] = []
         self._verdicts: list[Verdict] = []
 
@@ -67,6 +73,7 @@ class Whole:
             "receive": lambda: verdicts.receive(self._load("receive")),
             "large": lambda: verdicts.large(self._load("large")),
             "single": lambda: [verdicts.single(self._load("single"))],
+            "paced": self._paced,
             "projection": lambda: verdicts.projection(self._projection()),
             "disk": self._disk,
             "serve": lambda: verdicts.serve([*self._hooklab("receive"), *self._hooklab("large")]),
@@ -90,6 +97,13 @@ class Whole:
         """Its runs in one of the loads: those that are there, or some without the references."""
         return self._load(name, ("hooklab",))["hooklab"]
 
+    def _paced(self) -> list[Verdict]:
+        rate = median(run.load.rate() for run in self._hooklab("receive")) * _PACE
+        cell = Cell(2, 32, seconds_of(2, self._asked.seconds), rate)
+        runs = self._runs.measure(cell, ("J", "F", "hooklab"), self._asked.rounds)
+        self._paced_rows = self._runs.rows(cell, runs)
+        return [verdicts.paced(runs, rate)]
+
     def _projection(self) -> list[Projected]:
         if not self._projected:
             rounds = self._asked.rounds if "projection" in self._asked.parts else 1
@@ -104,10 +118,11 @@ class Whole:
         ]
 
     def _measured(self) -> Measured:
-        ours = [run for row in self._rows if row.subject == "hooklab" for run in row.rounds]
+        every = [*self._rows, *self._paced_rows]
+        ours = [run for row in every if row.subject == "hooklab" for run in row.rounds]
         problems = [
             f"{row.reports} x {row.connections}, {row.subject}: {problem}"
-            for row in self._rows
+            for row in every
             for run in row.rounds
             for problem in run.problems
         ]
@@ -121,6 +136,7 @@ class Whole:
             runs_verified=sum(run.verify_seconds is not None for run in ours),
             verdicts=self._verdicts,
             rows=self._rows,
+            paced=self._paced_rows,
             projection=self._projected,
         )
 
@@ -143,7 +159,7 @@ def _foot(measured: Measured) -> list[str]:
         f"Figures: medians of {measured.rounds} alternating rounds (least to greatest); peak memory the greatest."
     ]
     lines += [f"TOTALS: {problem}" for problem in measured.problems]
-    lines += _refusals(measured.rows)
+    lines += _refusals([*measured.rows, *measured.paced])
     if measured.runs_of_hooklab:
         lines.append(
             f"Totals were compared after each of {measured.runs_of_hooklab} runs of hooklab, and `hooklab verify` was"
