@@ -76,13 +76,14 @@ def _whole(bench: Bench, given: argparse.Namespace, check: Callable[[], None]) -
         seconds=given.seconds,
         reports=given.reports or REPORTS,
         waiting=given.waiting,
+        indexed=given.indexed or 0.0,
     )
     found = Whole(asked, bench, check).measure()
     return found, whole_table(found), found.totals_hold
 
 
 def _search(bench: Bench, given: argparse.Namespace, check: Callable[[], None]) -> Done:
-    done = search(bench.folder / "data", given.reports or SEARCHED, given.indexed)
+    done = search(bench.folder / "data", given.reports or SEARCHED, 1.0 if given.indexed is None else given.indexed)
     return done, search_table(done), done.holds
 
 

@@ -40,7 +40,10 @@ def parser() -> argparse.ArgumentParser:
     add("--screen", action="store_true", help="what the open screen costs and how fast it answers")
     add("--search", action="store_true", help="what it takes to find messages among --reports")
     add(
-        "--indexed", metavar="SHARE", type=float, default=1.0, help="of them in the search index (default 1; 0: none)"
+        "--indexed",
+        metavar="SHARE",
+        type=float,
+        help="of them in the search index (default 1; of the rows grown to 0)",
     )
     return made
 

@@ -19,6 +19,8 @@ _LABELS: Final = {
 }
 _BEYOND: Final = ("F", "L", "J", "N")
 """What the others are compared with."""
+COUNTED: Final = ("batches", "elements", "reports", "messages", "delivered", "repeats", "quarantined", "malformed")
+"""Counters that only grow under a load of good batches, and that are compared with it."""
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -35,6 +37,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """From then until the lag was 0, or the limit."""
     lag_left: int = 0
     """The lag at that limit: not 0 means that it was hit."""
+    batches_before: int = 0
+    """That the folder held already."""
     terminal_bytes: int = 0
     """Drawn during the load."""
     verify_seconds: float | None = None

@@ -20,8 +20,8 @@ from support import TOKEN, RunningService, ask_admin
 
 from bench.load import Load, LoadError, Target, run_load
 from bench.references import JOURNAL_FILE, NAIVE_FILE
-from bench.report import Run, mismatches
-from bench.truth import verify
+from bench.report import COUNTED, Run, mismatches
+from bench.truth import lost, verify
 
 _POLL_SECONDS: Final = 0.1
 """Between two looks at the lag: each look costs the service a read."""
@@ -132,6 +132,16 @@ def run_watched(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def run_in(folder: Path, cell: Cell, bench: Bench, seed: int) -> Run:
+    """One run of hooklab on a folder that may hold much and stays.
+
+    Raises:
+        LoadError: the generator failed.
+    """
+    run = _load_service(cell, bench, folder, seed)
+    return msgspec.structs.replace(run, problems=[*run.problems, *lost(folder, run.batches_before)])
+
+
 def end_left_over(folder: Path) -> None:
     """Kills children of this process that were started on `folder`.
 
@@ -177,13 +187,18 @@ def _journal_loop(name: str, cell: Cell, bench: Bench, folder: Path, seed: int) 
 
 
 def _served(name: str, cell: Cell, bench: Bench, folder: Path, seed: int) -> Run:
+    run = _load_service(cell, bench, folder, seed)
+    return _with_files(run, folder, _target(cell, 0, "", seed), bench.verify)
+
+
+def _load_service(cell: Cell, bench: Bench, folder: Path, seed: int) -> Run:
     service = RunningService(folder)
     began = time.perf_counter()
     with service:
         start = time.perf_counter() - began
         target = _target(cell, service.port, service.path, seed)
         run = _load_hooklab(target, bench, folder, service.process.pid, lambda: 0)
-    return _with_files(msgspec.structs.replace(run, start_seconds=start), folder, target, bench.verify)
+    return msgspec.structs.replace(run, start_seconds=start)
 
 
 def _watched(
@@ -227,7 +242,7 @@ def _screen(folder: Path) -> Iterator[DrainedTerminal]:
 def _load_hooklab(target: Target, bench: Bench, folder: Path, pid: int, drawn: Callable[[], int]) -> Run:
     time.sleep(bench.settle)
     idle = memory(pid, "VmRSS")
-    before = drawn()
+    before, counted = drawn(), _status(folder) or {}
     load = run_load(bench.generator, target)
     ended = time.perf_counter()
     drawn_meanwhile = drawn() - before
@@ -246,8 +261,14 @@ def _load_hooklab(target: Target, bench: Bench, folder: Path, pid: int, drawn: C
         drain_seconds=took,
         lag_left=status.get("lag", 0),
         terminal_bytes=drawn_meanwhile,
-        problems=mismatches(status, load, target.reports),
+        batches_before=counted.get("batches", 0),
+        problems=mismatches(_since(counted, status), load, target.reports),
     )
+
+
+def _since(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What the counters grew by."""
+    return {**now, **{name: now[name] - before.get(name, 0) for name in COUNTED if name in now}}
 
 
 def _is_settled(status: dict[str, Any]) -> bool:

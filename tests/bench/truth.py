@@ -1,5 +1,6 @@
 """The real `hooklab verify` on a run's folder, with the truth that follows from the seed of its bodies."""
 
+import asyncio
 import contextlib
 import json
 import sqlite3
@@ -13,12 +14,16 @@ from typing import Any, Final
 
 from bench.bodies import STAMPS, after, template
 from bench.load import Load, Target
+from hooklab.admin_client import no_service
 from hooklab.files import Folder
+from hooklab.monitor import FolderMonitor
 from hooklab.simulator.truth import VERSION, BodyLine, CampaignLine, LifeLine, Misfit, Ref, TruthWriter
 
 _UNSENT: Final = 16
 """Bodies that a generator may make and not send; wrk makes one only to see what a request looks like."""
 _PATIENCE: Final = 600.0
+_SAMPLE: Final = 500
+_SHOWN: Final = 5
 
 
 def lines(target: Target, bodies: int) -> Iterator[CampaignLine | LifeLine | BodyLine]:
@@ -56,7 +61,36 @@ def verify(folder: Path, target: Target, load: Load) -> tuple[float, list[str]]:
     finally:
         truth.unlink(missing_ok=True)
     said = [] if done.returncode == 0 else [f"verify: {line}" for line in (done.stdout + done.stderr).splitlines()]
-    return time.perf_counter() - began, [*said[-5:], *unsound(Folder(folder))]
+    return time.perf_counter() - began, [*said[-_SHOWN:], *unsound(Folder(folder))]
+
+
+def lost(folder: Path, before: int) -> list[str]:
+    """Of some of the batches after the first `before`: what the journal has and the store does not, or not so.
+
+    The truth of a folder with millions of other reports would take minutes to compare.
+    """
+    return asyncio.run(_lost(Folder(folder), before))
+
+
+async def _lost(folder: Folder, before: int) -> list[str]:
+    problems = []
+    monitor = FolderMonitor(folder, lambda: 0, no_service)
+    try:
+        last = (await monitor.batches(1))[0].batch
+        for number in range(before + 1, last + 1, max((last - before) // _SAMPLE, 1)):
+            kept = await monitor.kept(number)
+            reports = [] if kept is None else json.loads(kept.body)
+            for identity in {one["MessageId"] for one in reports}:
+                found = await monitor.message(identity)
+                arrivals = [] if found is None else [(one.batch, one.status) for one in found.timeline]
+                wanted = [(number, one["Status"]) for one in reports if one["MessageId"] == identity]
+                if arrivals != wanted:
+                    problems.append(f"message {identity}: {arrivals}, should be {wanted}")
+            if not reports:
+                problems.append(f"batch {number} is not in the journal")
+    finally:
+        await monitor.close()
+    return problems[:_SHOWN]
 
 
 def unsound(folder: Folder) -> list[str]:

@@ -6,7 +6,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from bench.growth import Grown
 from bench.projection import Projected
+from bench.queries import BY_ID, Answered, worst
 from bench.report import Run
 
 _MOST_LAG: Final = 2.0
@@ -120,6 +122,25 @@ def projection(found: Sequence[Projected]) -> list[Verdict]:
     """A journal that nobody has projected, against S."""
     return [
         at_least("projection", f"projection, {one.per_batch} a batch: rate", one.ratios, 0.8, "of S") for one in found
+    ]
+
+
+def growth(grown: Grown, received: dict[str, list[Run]]) -> list[Verdict]:
+    """Projection and receiving with many reports in the store against the same with few or none."""
+    rows = f"at {grown.reports / 1e6:.3g} million reports"
+    return [
+        at_least("growth", f"projection {rows}", [grown.ratio()], 0.7, "of the first"),
+        at_least("growth", f"receiving {rows}", ratios(received["grown"], received["empty"]), 0.95, "of empty"),
+    ]
+
+
+def queries(found: list[Answered]) -> list[Verdict]:
+    """The slowest kind of question, and a message by its id."""
+    [by_id] = [one for one in found if one.kind == BY_ID]
+    slowest = worst(found)
+    return [
+        at_most("queries", f"query p95: {slowest.kind}"[:38], [slowest.p95], 50.0, "ms"),
+        at_most("queries", f"query p95: {by_id.kind}", [by_id.p95], 5.0, "ms"),
     ]
 
 

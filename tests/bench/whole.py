@@ -1,5 +1,6 @@
 """The whole measurement of `make bench`: its parts in turn, each measured once, whoever needs it."""
 
+import asyncio
 import time
 from collections.abc import Callable, Collection
 from statistics import median
@@ -9,12 +10,17 @@ from msgspec import Struct
 
 from bench import verdicts
 from bench.cells import Alternating, Runs, machine_of, say, seconds_of
+from bench.growth import Grown, grow, receive_on
+from bench.history import History
+from bench.many import fill_index
 from bench.projection import Projected, measure
+from bench.queries import Answered, ask
 from bench.report import Machine, Row, Run, head
 from bench.subjects import Bench, Cell
 from bench.verdicts import Verdict
+from hooklab.files import Folder
 
-PARTS: Final = ("receive", "large", "single", "paced", "projection", "disk", "serve")
+PARTS: Final = ("receive", "large", "single", "paced", "projection", "growth", "queries", "disk", "serve")
 _LOADS: Final[dict[str, tuple[int, int, tuple[str, ...]]]] = {
     "receive": (2, 32, ("L", "N", "hooklab")),
     "large": (1000, 16, ("J", "N", "hooklab")),
@@ -33,6 +39,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     seconds: int | None
     reports: int
     waiting: int
+    indexed: float
 
 
 class Measured(Struct, frozen=True, kw_only=True):
@@ -50,6 +57,9 @@ class Measured(Struct, frozen=True, kw_only=True):
     paced: list[Row]
     """The same of the runs at a pace: their rates are what was asked."""
     projection: list[Projected]
+    growth: Grown | None
+    received_on_growth: dict[str, list[Run]]
+    queries: list[Answered]
 
 
 class Whole:
@@ -65,6 +75,10 @@ class Whole:
         self._rows: list[Row] = []
         self._paced_rows: list[Row] = []
         self._projected: list[Projected] = []
+        self._folder = Folder(bench.folder / "grown")
+        self._grown: Grown | None = None
+        self._received: Runs = {}
+        self._answered: list[Answered] = []
         self._verdicts: list[Verdict] = []
 
     def measure(self) -> Measured:
@@ -75,6 +89,8 @@ class Whole:
             "single": lambda: [verdicts.single(self._load("single"))],
             "paced": self._paced,
             "projection": lambda: verdicts.projection(self._projection()),
+            "growth": lambda: verdicts.growth(self._growth(), self._received_on_growth()),
+            "queries": lambda: verdicts.queries(self._asked_on_growth()),
             "disk": self._disk,
             "serve": lambda: verdicts.serve([*self._hooklab("receive"), *self._hooklab("large")]),
         }
@@ -110,12 +126,32 @@ class Whole:
             self._projected = measure(self._runs.bench.folder, self._asked.waiting, rounds)
         return self._projected
 
+    def _growth(self) -> Grown:
+        if self._grown is None:
+            self._history = History(self._asked.reports, time.time_ns() // 1000)
+            self._grown = grow(self._folder, self._history, say)
+            if self._asked.indexed:
+                asyncio.run(fill_index(self._folder, int(self._history.messages * self._asked.indexed), say))
+            # Before anything is received on it, since then others are the newest.
+            if "queries" in self._asked.parts:
+                self._answered = ask(self._folder, self._history, indexed=self._asked.indexed > 0, say=say)
+        return self._grown
+
+    def _received_on_growth(self) -> dict[str, list[Run]]:
+        seeds = [(self._runs.seed(), self._runs.seed()) for _ in range(self._asked.rounds)]
+        cell = Cell(2, 32, seconds_of(2, self._asked.seconds))
+        self._received = receive_on(self._folder, self._runs.bench, cell, seeds)
+        return self._received
+
+    def _asked_on_growth(self) -> list[Answered]:
+        self._growth()
+        return self._answered
+
     def _disk(self) -> list[Verdict]:
-        return [
-            verdict
-            for one in self._projection()
-            for verdict in verdicts.disk(f"{one.per_batch} a batch", one.store_bytes, one.journal_bytes)
-        ]
+        found = [(f"{one.per_batch} a batch", one.store_bytes, one.journal_bytes) for one in self._projection()]
+        if self._grown is not None:
+            found.append(("grown", self._grown.store_bytes, self._grown.journal_bytes))
+        return [verdict for one in found for verdict in verdicts.disk(*one)]
 
     def _measured(self) -> Measured:
         every = [*self._rows, *self._paced_rows]
@@ -125,6 +161,10 @@ class Whole:
             for row in every
             for run in row.rounds
             for problem in run.problems
+        ]
+        problems += [f"growth: {problem}" for problem in self._grown.problems] if self._grown else []
+        problems += [
+            f"{name}: {one}" for name, runs in self._received.items() for run in runs for one in run.problems
         ]
         return Measured(
             machine=self._machine,
@@ -138,6 +178,9 @@ class Whole:
             rows=self._rows,
             paced=self._paced_rows,
             projection=self._projected,
+            growth=self._grown,
+            received_on_growth=self._received,
+            queries=self._answered,
         )
 
 
