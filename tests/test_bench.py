@@ -22,17 +22,21 @@ from typing import Any
 import msgspec
 import pytest
 from bench import __main__ as command
-from bench import cells, verdicts
+from bench import cells, curves, verdicts
 from bench.bodies import STAMPS, after, template
+from bench.curves import Curve
+from bench.growth import Grown, Window, grow
+from bench.history import History
 from bench.load import Load, Target, corrected, quantile, wrk_is_here, wrk_script
 from bench.many import fill_index, make, number_of, order_of
 from bench.paced import paced_load, schedule, status_of
 from bench.projection import measure
-from bench.report import Machine, Report, Run, file_system, mismatches, report_of, rows_of, table
+from bench.queries import BY_ID, Answered, ask
+from bench.report import Machine, Report, Row, Run, file_system, mismatches, report_of, rows_of, table
 from bench.screen import Watched
 from bench.screen import table as screen_table
 from bench.subjects import NAMES, end_left_over
-from bench.truth import verify
+from bench.truth import lost, verify
 from bench.verdicts import Verdict
 from bench.whole import PARTS, Measured
 from pty_stage import until
@@ -574,6 +578,27 @@ class TestVerdicts:
         assert met(*verdicts.serve(runs)) == [True, True, False]
         assert met(*verdicts.serve(runs[1:2] + runs[2:])) == [False, False, False]
 
+    def test_of_growth_compare_with_the_small_store(self) -> None:
+        """0.7 of the projection's first windows, 0.95 of what an empty folder receives in the same round."""
+        grown = Grown(
+            reports=9, windows=[Window(1, 100.0), Window(9, 70.0)], store_bytes=1, journal_bytes=1, problems=[]
+        )
+        received = {"grown": runs_at(95, 190), "empty": runs_at(100, 200)}
+        assert met(*verdicts.growth(grown, received)) == [True, True]
+        slower = msgspec.structs.replace(grown, windows=[Window(1, 101.0), Window(9, 70.0)])
+        assert met(*verdicts.growth(slower, {**received, "empty": runs_at(101, 201)})) == [False, False]
+
+    def test_of_questions_name_the_slowest_kind(self) -> None:
+        """A message by its id has a target of its own, and is not the slowest of the others."""
+
+        def took(kind: str, p95: float) -> Answered:
+            return Answered(kind=kind, example="", tries=15, p50=1.0, p95=p95, worst=p95)
+
+        slowest, by_id = verdicts.queries([took("one", 49.0), took(BY_ID, 60.0), took("other", 50.0)])
+        assert "other" in slowest.what
+        assert met(slowest, by_id) == [True, False]
+        assert met(*verdicts.queries([took("one", 50.1), took(BY_ID, 5.0)])) == [False, True]
+
     def test_stand_in_a_table_of_100_columns(self) -> None:
         """What is not met is in capitals, and wide figures push nothing over the edge."""
         runs = {"hooklab": runs_at(1, 2), "L": runs_at(100, 100), "N": runs_at(1, 1), "J": runs_at(1, 1)}
@@ -618,6 +643,101 @@ class TestVerify:
         assert verify(folder, msgspec.structs.replace(target, seed=6), load)[1] != []
 
 
+class TestGrowth:
+    """The store that grows by the projector itself."""
+
+    def test_bodies_tell_of_what_is_counted(self) -> None:
+        """As many elements, and of each kind as many messages, as the history says."""
+        made = History(10_000, end=1_790_000_000_000_000)
+        elements = [one for _ in range(made.batches) for one in json.loads(made.next()[1])]
+        assert len(elements) == made.counts["elements"]
+        assert len({one["MessageId"] for one in elements}) == made.counts["messages"] == 5_000
+        final = {one["MessageId"]: one["Status"] for one in elements if one["Status"] != "PENDING"}
+        assert list(final.values()).count("DELIVERED") == made.counts["delivered"]
+        assert list(final.values()).count("NOT_DELIVERED") == made.counts["not_delivered"]
+        assert len({json.dumps(one) for one in elements}) == made.counts["reports"]
+        assert made.counts["elements"] - made.counts["reports"] == made.counts["repeats"] > 0
+        assert made.counts["late"] > 0
+
+    def test_half_of_the_finals_come_in_later_batches(self) -> None:
+        """A projector meets messages that it knows, and not only new ones."""
+        made = History(10_000, end=1_790_000_000_000_000)
+        first: dict[str, int] = {}
+        waited = [
+            batch - first.setdefault(one["MessageId"], batch)
+            for batch in range(made.batches)
+            for one in json.loads(made.next()[1])
+            if one["Status"] != "PENDING" or one["MessageId"] not in first
+        ]
+        # Each message's pending is one of the zeros.
+        assert 0.2 < sum(one >= 40 for one in waited) / len(waited) < 0.3
+
+    def test_ratio_is_of_the_first_and_the_last_windows(self) -> None:
+        """Medians of a twentieth at each end, so that a checkpoint in one window does not decide."""
+        rates = [100.0, 10.0, 100.0, 100.0] + [1.0] * 72 + [50.0, 5.0, 50.0, 50.0]
+        windows = [Window(at, rate) for at, rate in enumerate(rates)]
+        assert Grown(reports=1, windows=windows, store_bytes=1, journal_bytes=1, problems=[]).ratio() == 0.5
+
+    def test_folder_is_one_of_a_service(self, tmp_path: Path) -> None:
+        """Nothing is counted wrong, what screen and commands ask is there, and a service goes on from it."""
+        folder, made = Folder(tmp_path), History(10_000, end=1_790_000_000_000_000)
+        grown = grow(folder, made, lambda _: None)
+        assert grown.problems == []
+        assert grown.reports == grown.windows[-1].rows or grown.reports > grown.windows[-1].rows > 9_000
+        found = ask(folder, made, indexed=False, say=lambda _: None)
+        assert {BY_ID, "insights of all", "filter: state, few"} <= {one.kind for one in found}
+        assert not any("custom" in one.kind for one in found)
+        assert all(0 < one.p50 <= one.p95 <= one.worst for one in found)
+        with RunningService(tmp_path) as service:
+            assert service.post(template(2, 1).body(1))[0] == 200
+            assert service.settled()["reports"] == grown.reports + 2
+        assert lost(tmp_path, made.batches) == []
+        with contextlib.closing(sqlite3.connect(folder.store)) as connection, connection:
+            connection.execute("DELETE FROM reports WHERE arrival >> 22 = ?", (made.batches + 1,))
+        assert "should be" in "; ".join(lost(tmp_path, made.batches))
+
+
+def curve_rows(name: str, *rates: int, drain: float | None = None) -> list[Row]:
+    """Of 1, 2, 4 ... connections, a second each."""
+    return [
+        row
+        for at, rate in enumerate(rates)
+        for row in rows_of(2, 2**at, 1, {name: runs_at(rate, drain_seconds=drain)})
+    ]
+
+
+class TestCurves:
+    def test_have_a_point_for_each_measurement(self) -> None:
+        """Of hooklab also what it counted: answers by the time until none of them lagged."""
+        rows = [*curve_rows("L", 100, 200), *curve_rows("hooklab", 50, 80, drain=1.0)]
+        assert curves.throughput(rows) == [
+            Curve("L", [(1.0, 100.0), (2.0, 200.0)]),
+            Curve("hooklab", [(1.0, 50.0), (2.0, 80.0)]),
+            Curve("hooklab, counted", [(1.0, 25.0), (2.0, 40.0)]),
+        ]
+        assert curves.growth([Window(1_500_000, 45_000.0)]).points == [(1.5, 45.0)]
+
+    def test_without_matplotlib_say_so_at_once(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """One line, before anything is measured; no empty picture stays."""
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        assert command.main(["--picture", str(tmp_path / "curves.svg"), "--load", "python"]) == 1
+        [line] = capsys.readouterr().err.splitlines()
+        assert "no picture without matplotlib" in line
+        assert list(tmp_path.iterdir()) == []
+
+    def test_are_drawn_the_same_again(self, tmp_path: Path) -> None:
+        """One SVG of the same figures, with its words as text, and no date."""
+        pytest.importorskip("matplotlib", reason="only `make bench` installs it")
+        for name in ("one", "other"):
+            curves.draw(curve_rows("L", 100, 200), [Window(10, 5.0), Window(20, 4.0)], tmp_path / name)
+        text = (tmp_path / "one").read_text()
+        assert text == (tmp_path / "other").read_text()
+        assert "million reports in the store</text>" in text
+        assert "<dc:date>" not in text
+
+
 def test_whole_measurement(tmp_path: Path) -> None:
     """Every part is measured, small, and has its lines; what was asked for alone stands alone; nothing stays."""
     data, found = tmp_path / "data", tmp_path / "bench.json"
@@ -641,3 +761,5 @@ def test_whole_measurement(tmp_path: Path) -> None:
     assert measured.runs_of_hooklab == measured.runs_verified == 2
     assert f"`hooklab verify` was clean after {measured.runs_verified}" in done.stdout
     assert all(one.what in done.stdout for one in measured.verdicts)
+    again = subprocess.run(bench("--from", found), capture_output=True, text=True, check=True, env=environment())
+    assert again.stdout == done.stdout

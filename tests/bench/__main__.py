@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from bench.cells import Alternating, machine_of, seconds_of
+from bench.curves import NoPictureError, draw, have_pictures
 from bench.load import LoadError, wrk_is_here
 from bench.options import CELLS, REPORTS, ROUNDS, SEARCHED, cells, parser
 from bench.report import Report, Row, report_of
@@ -21,7 +22,7 @@ from bench.screen import watch
 from bench.search import search
 from bench.search import table as search_table
 from bench.subjects import NAMES, Bench, Cell, end_left_over
-from bench.whole import Asked, Whole
+from bench.whole import Asked, Measured, Whole
 from bench.whole import table as whole_table
 
 _SECONDS_WATCHED: Final = 6
@@ -36,13 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.load == "wrk" and not wrk_is_here():
         print("bench: wrk is not here; --load python needs nothing else", file=sys.stderr)
         return 2
+    if given.again is not None:
+        return _print_again(given)
     generator = given.load or ("wrk" if wrk_is_here() else "python")
     interrupt = _Interrupt()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt.come)
     try:
+        # Found out now and not after minutes.
+        if given.picture is not None:
+            have_pictures()
+            given.picture.touch()
         if given.json is not None:
-            given.json.touch()  # found out now and not after minutes
+            given.json.touch()
         with tempfile.TemporaryDirectory(prefix="hooklab-bench-", dir=given.dir) as folder:
             bench = Bench(Path(folder), generator, given.settle, given.drain)
             try:
@@ -52,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bench: interrupted; all is stopped and removed", file=sys.stderr)
         return 130
-    except (LoadError, OSError, AssertionError) as error:
+    except (LoadError, NoPictureError, OSError, AssertionError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print(text)
@@ -79,7 +86,27 @@ def _whole(bench: Bench, given: argparse.Namespace, check: Callable[[], None]) -
         indexed=given.indexed or 0.0,
     )
     found = Whole(asked, bench, check).measure()
+    if given.picture is not None:
+        _draw(found, given.picture)
     return found, whole_table(found), found.totals_hold
+
+
+def _print_again(given: argparse.Namespace) -> int:
+    """Table and picture of a measurement that was written as JSON."""
+    try:
+        found = msgspec.json.decode(given.again.read_bytes(), type=Measured)
+        if given.picture is not None:
+            have_pictures()
+            _draw(found, given.picture)
+    except (NoPictureError, OSError, msgspec.MsgspecError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print(whole_table(found))
+    return 0 if found.totals_hold else 1
+
+
+def _draw(found: Measured, path: Path) -> None:
+    draw(found.curve, [] if found.growth is None else found.growth.windows, path)
 
 
 def _search(bench: Bench, given: argparse.Namespace, check: Callable[[], None]) -> Done:

@@ -27,6 +27,8 @@ def parser() -> argparse.ArgumentParser:
     add("--waiting", metavar="N", type=int, default=WAITING, help=f"reports to project (default {WAITING})")
     add("--rounds", metavar="N", type=_positive, help=f"give medians of N (default {ROUNDS} for verdicts, else 1)")
     add("--json", metavar="FILE", type=Path, help="write all of it as JSON as well")
+    add("--picture", metavar="FILE", type=Path, help="draw throughput and growth as an SVG")
+    add("--from", dest="again", metavar="FILE", type=Path, help="measure nothing: print and draw what --json wrote")
     add("--load", choices=("wrk", "python"), help="the load generator (default: wrk where it is)")
     add("--seconds", metavar="N", type=_positive, help="of load a run (default 4; 2 from 100 reports a batch on)")
     add("--settle", metavar="SECONDS", type=float, default=1.0, help="rest between start and load (default 1)")

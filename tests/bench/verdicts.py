@@ -129,7 +129,7 @@ def growth(grown: Grown, received: dict[str, list[Run]]) -> list[Verdict]:
     """Projection and receiving with many reports in the store against the same with few or none."""
     rows = f"at {grown.reports / 1e6:.3g} million reports"
     return [
-        at_least("growth", f"projection {rows}", [grown.ratio()], 0.7, "of the first"),
+        at_least("growth", f"projection {rows}", [grown.ratio()], 0.7, "of empty"),
         at_least("growth", f"receiving {rows}", ratios(received["grown"], received["empty"]), 0.95, "of empty"),
     ]
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bench import verdicts
+from bench import curves, verdicts
 from bench.cells import Alternating, Runs, machine_of, say, seconds_of
 from bench.growth import Grown, grow, receive_on
 from bench.history import History
@@ -20,7 +20,7 @@ from bench.subjects import Bench, Cell
 from bench.verdicts import Verdict
 from hooklab.files import Folder
 
-PARTS: Final = ("receive", "large", "single", "paced", "projection", "growth", "queries", "disk", "serve")
+PARTS: Final = ("receive", "large", "single", "paced", "projection", "growth", "queries", "disk", "serve", "curves")
 _LOADS: Final[dict[str, tuple[int, int, tuple[str, ...]]]] = {
     "receive": (2, 32, ("L", "N", "hooklab")),
     "large": (1000, 16, ("J", "N", "hooklab")),
@@ -60,6 +60,8 @@ class Measured(Struct, frozen=True, kw_only=True):
     growth: Grown | None
     received_on_growth: dict[str, list[Run]]
     queries: list[Answered]
+    curve: list[Row]
+    """Of throughput against connections."""
 
 
 class Whole:
@@ -78,6 +80,7 @@ class Whole:
         self._folder = Folder(bench.folder / "grown")
         self._grown: Grown | None = None
         self._received: Runs = {}
+        self._curve: list[Row] = []
         self._answered: list[Answered] = []
         self._verdicts: list[Verdict] = []
 
@@ -93,6 +96,7 @@ class Whole:
             "queries": lambda: verdicts.queries(self._asked_on_growth()),
             "disk": self._disk,
             "serve": lambda: verdicts.serve([*self._hooklab("receive"), *self._hooklab("large")]),
+            "curves": self._curves,
         }
         for part in PARTS:
             if part in self._asked.parts:
@@ -153,8 +157,15 @@ class Whole:
             found.append(("grown", self._grown.store_bytes, self._grown.journal_bytes))
         return [verdict for one in found for verdict in verdicts.disk(*one)]
 
+    def _curves(self) -> list[Verdict]:
+        """No line of the table: a picture."""
+        for connections in curves.CONNECTIONS:
+            cell = Cell(2, connections, self._asked.seconds or curves.SECONDS)
+            self._curve += self._runs.rows(cell, self._runs.measure(cell, curves.SUBJECTS, 1))
+        return []
+
     def _measured(self) -> Measured:
-        every = [*self._rows, *self._paced_rows]
+        every = [*self._rows, *self._paced_rows, *self._curve]
         ours = [run for row in every if row.subject == "hooklab" for run in row.rounds]
         problems = [
             f"{row.reports} x {row.connections}, {row.subject}: {problem}"
@@ -181,6 +192,7 @@ class Whole:
             growth=self._grown,
             received_on_growth=self._received,
             queries=self._answered,
+            curve=self._curve,
         )
 
 
@@ -202,7 +214,7 @@ def _foot(measured: Measured) -> list[str]:
         f"Figures: medians of {measured.rounds} alternating rounds (least to greatest); peak memory the greatest."
     ]
     lines += [f"TOTALS: {problem}" for problem in measured.problems]
-    lines += _refusals([*measured.rows, *measured.paced])
+    lines += _refusals([*measured.rows, *measured.paced, *measured.curve])
     if measured.runs_of_hooklab:
         lines.append(
             f"Totals were compared after each of {measured.runs_of_hooklab} runs of hooklab, and `hooklab verify` was"
