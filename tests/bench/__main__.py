@@ -83,7 +83,7 @@ def _whole(bench: Bench, given: argparse.Namespace, check: Callable[[], None]) -
         seconds=given.seconds,
         reports=given.reports or REPORTS,
         waiting=given.waiting,
-        indexed=given.indexed or 0.0,
+        indexed=given.indexed,
     )
     found = Whole(asked, bench, check).measure()
     if given.picture is not None:
@@ -110,7 +110,7 @@ def _draw(found: Measured, path: Path) -> None:
 
 
 def _search(bench: Bench, given: argparse.Namespace, check: Callable[[], None]) -> Done:
-    done = search(bench.folder / "data", given.reports or SEARCHED, 1.0 if given.indexed is None else given.indexed)
+    done = search(bench.folder / "data", given.reports or SEARCHED, given.indexed)
     return done, search_table(done), done.holds
 
 

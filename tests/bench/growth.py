@@ -5,7 +5,7 @@ import contextlib
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC
 from pathlib import Path
 from statistics import median
@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from bench.cells import say
 from bench.history import History
 from bench.many import size
 from bench.report import Run
@@ -56,12 +57,12 @@ class Grown(Struct, frozen=True, kw_only=True):
         return last / first
 
 
-def grow(folder: Folder, made: History, say: Callable[[str], None]) -> Grown:
+def grow(folder: Folder, made: History) -> Grown:
     """Fills an empty folder. Its journal keeps no more than the last batch, as after pruning."""
-    return asyncio.run(_grow(folder, made, say))
+    return asyncio.run(_grow(folder, made))
 
 
-async def _grow(folder: Folder, made: History, say: Callable[[str], None]) -> Grown:
+async def _grow(folder: Folder, made: History) -> Grown:
     folder.prepare()
     store = await SqliteStore.open(folder.store)
     windows: list[Window] = []
@@ -133,27 +134,28 @@ def _uncounted(folder: Folder, made: History) -> list[str]:
 def receive_on(grown: Folder, bench: Bench, cell: Cell, seeds: Sequence[tuple[int, int]]) -> dict[str, list[Run]]:
     """Loads hooklab on the grown folder and on an empty one in turn, a pair of seeds a round.
 
-    Neither has a search index: to fill that of millions at once would be a load of our making.
+    Where the one has no search index, the other gets none either: to fill that of millions meanwhile would be a load
+    of our making.
     """
     runs: dict[str, list[Run]] = {"grown": [], "empty": []}
-    _refuse_index(grown)
-    try:
-        for at, pair in enumerate(seeds):
-            empty = Folder(bench.folder / f"empty-{at}")
-            empty.prepare()
+    indexed = grown.search.exists()
+    if not indexed:
+        _refuse_index(grown)
+    for at, pair in enumerate(seeds):
+        empty = Folder(bench.folder / f"empty-{at}")
+        empty.prepare()
+        if not indexed:
             _refuse_index(empty)
-            both = (("grown", grown, pair[0]), ("empty", empty, pair[1]))
-            for name, folder, seed in both[:: -1 if at % 2 else 1]:
-                runs[name].append(run_in(folder.path, cell, bench, seed))
-            shutil.rmtree(empty.path)
-    finally:
-        grown.search.unlink(missing_ok=True)
+        both = (("grown", grown, pair[0]), ("empty", empty, pair[1]))
+        for name, folder, seed in both[:: -1 if at % 2 else 1]:
+            runs[name].append(run_in(folder.path, cell, bench, seed))
+            say(f"  {name}: {runs[name][-1].load.rate():,.0f}/s")
+        shutil.rmtree(empty.path)
     return runs
 
 
 def _refuse_index(folder: Folder) -> None:
     """Puts another program's file where the index would be: the service leaves that alone, and has none."""
-    folder.search.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(folder.search)) as plain, plain:
         plain.execute("PRAGMA application_id = 1")
         plain.execute("CREATE TABLE another (program INTEGER)")

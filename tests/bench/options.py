@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--part", metavar="NAME,...", type=_parts, default=list(PARTS), help=f"only these of {', '.join(PARTS)}")
     add("--reports", metavar="N", type=int, help=f"rows to grow to (default {REPORTS}; with --search {SEARCHED})")
+    add("--indexed", metavar="SHARE", type=float, default=1.0, help="of --reports in the search index (default 1)")
     add("--waiting", metavar="N", type=int, default=WAITING, help=f"reports to project (default {WAITING})")
     add("--rounds", metavar="N", type=_positive, help=f"give medians of N (default {ROUNDS} for verdicts, else 1)")
     add("--json", metavar="FILE", type=Path, help="write all of it as JSON as well")
@@ -41,12 +42,6 @@ def parser() -> argparse.ArgumentParser:
     add("--subjects", metavar="NAME,...", type=_names, help=f"cells with only some of {', '.join(NAMES)}")
     add("--screen", action="store_true", help="what the open screen costs and how fast it answers")
     add("--search", action="store_true", help="what it takes to find messages among --reports")
-    add(
-        "--indexed",
-        metavar="SHARE",
-        type=float,
-        help="of them in the search index (default 1; of the rows grown to 0)",
-    )
     return made
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from bench.cells import say
 from bench.history import History
 from bench.load import quantile
 from bench.search import kinds, screenful
@@ -41,7 +42,7 @@ class Answered(Struct, frozen=True, kw_only=True):
     worst: float
 
 
-def ask(folder: Folder, made: History, *, indexed: bool, say: Callable[[str], None]) -> list[Answered]:
+def ask(folder: Folder, made: History, *, indexed: bool) -> list[Answered]:
     """Asks every kind several times; what only the text search answers fast only where it is `indexed`."""
 
     async def asking() -> list[Answered]:
@@ -49,7 +50,7 @@ def ask(folder: Folder, made: History, *, indexed: bool, say: Callable[[str], No
         questions = [*_looks(monitor, made), *_filters(monitor, made, indexed), _opening(folder, made)]
         try:
             await monitor.snapshot()  # opens the files, which has a line of its own
-            return [await _answered(*one, say) for one in questions]
+            return [await _answered(*one) for one in questions]
         finally:
             await monitor.close()
 
@@ -61,7 +62,7 @@ def worst(found: list[Answered]) -> Answered:
     return max((one for one in found if one.kind != BY_ID), key=lambda one: one.p95)
 
 
-async def _answered(kind: str, example: str, one: Ask, say: Callable[[str], None]) -> Answered:
+async def _answered(kind: str, example: str, one: Ask) -> Answered:
     times: list[float] = []
     while len(times) < _LEAST or (len(times) < _MOST and sum(times) < _SECONDS * 1_000):
         began = time.perf_counter()
@@ -81,7 +82,7 @@ def _filters(monitor: FolderMonitor, made: History, indexed: bool) -> Iterator[t
         async def search(n: int, words_of: Callable[[int], str] = words_of) -> None:
             await screenful(monitor, parse_filter(words_of(n).split(), made.end))
 
-        yield f"filter: {kind}", words_of(0), search
+        yield f"for {kind}", words_of(0), search
 
 
 def _opening(folder: Folder, made: History) -> tuple[str, str, Ask]:
