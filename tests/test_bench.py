@@ -29,6 +29,7 @@ from bench.growth import Grown, Window, grow
 from bench.history import History
 from bench.load import Load, Target, corrected, quantile, wrk_is_here, wrk_script
 from bench.many import fill_index, make, number_of, order_of
+from bench.options import parser
 from bench.paced import paced_load, schedule, status_of
 from bench.projection import measure
 from bench.queries import BY_ID, Answered, ask
@@ -342,6 +343,23 @@ class TestCommand:
             command.main(wrong)
         assert ended.value.code == 2
         assert "is not a whole number" in (said := capsys.readouterr().err) or "there is no 'X'" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "does"),
+    [
+        ([], command._whole),
+        (["--part", "disk"], command._whole),
+        (["--cells"], command._cells),
+        (["--only", "2x1"], command._cells),
+        (["--subjects", "F"], command._cells),
+        (["--screen", "--only", "2x32"], command._screen),
+        (["--search", "--indexed", "0"], command._search),
+    ],
+)
+def test_what_is_asked_for_is_measured(options: list[str], does: Any) -> None:
+    """All with its verdicts, unless cells or something else is named."""
+    assert command._does(parser().parse_args(options)) is does
 
 
 def bench(*options: str | Path, **environment: str) -> list[str]:

@@ -27,6 +27,9 @@ from bench.whole import table as whole_table
 
 _SECONDS_WATCHED: Final = 6
 """Of the load with `--screen`: some of them are for the keys."""
+_DRAIN: Final = 60.0
+_DRAIN_OTHERS: Final = 30.0
+"""Seconds that are waited for lag 0: less where all is to take under 6 minutes, since no verify follows."""
 Done = tuple[Any, str, bool]
 """What was found, the same for a person, and whether it holds."""
 
@@ -51,9 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.json is not None:
             given.json.touch()
         with tempfile.TemporaryDirectory(prefix="hooklab-bench-", dir=given.dir) as folder:
-            bench = Bench(Path(folder), generator, given.settle, given.drain)
+            does = _does(given)
+            limit = given.drain if given.drain is not None else _DRAIN if does is _whole else _DRAIN_OTHERS
+            bench = Bench(Path(folder), generator, given.settle, limit)
             try:
-                found, text, holds = _does(given)(bench, given, interrupt.check)
+                found, text, holds = does(bench, given, interrupt.check)
             finally:
                 end_left_over(Path(folder))
     except KeyboardInterrupt:

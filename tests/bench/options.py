@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     add("--load", choices=("wrk", "python"), help="the load generator (default: wrk where it is)")
     add("--seconds", metavar="N", type=_positive, help="of load a run (default 4; 2 from 100 reports a batch on)")
     add("--settle", metavar="SECONDS", type=float, default=1.0, help="rest between start and load (default 1)")
-    add("--drain", metavar="SECONDS", type=float, default=60.0, help="wait at most this long for lag 0 (default 60)")
+    add("--drain", metavar="SECONDS", type=float, help="wait at most this long for lag 0 (default 60; cells 30)")
     add("--dir", metavar="DIR", type=Path, help="where the data lie meanwhile (default: the system's)")
     other = made.add_argument_group("Instead of it")
     add = other.add_argument
