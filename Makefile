@@ -26,6 +26,11 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.run
 
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "Adding what draws the curves to $(VENV) (once) ..." >&2
+	@$(PIP) -e '.[dev,bench]'
+	@touch $@
+
 run: $(VENV)/.run ## start hooklab: the receiver and its screen (ARGS="--bind HOST:PORT" to change)
 	@$(BIN)/hooklab run $(ARGS)
 
@@ -44,7 +49,7 @@ screenshots: $(VENV)/.dev ## draw every screen anew, the references of the visua
 soak: $(VENV)/.dev ## long fault campaigns (ARGS="kill" for one, ARGS="--help" says which)
 	@PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
 
-bench: $(VENV)/.dev ## measure hooklab beside references, in under 6 minutes (ARGS="--help" says what else)
+bench: $(VENV)/.bench ## measure hooklab beside references, against targets, in half an hour (ARGS="--help" says what else)
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
 check: $(VENV)/.dev ## lint, formatting, strict types, the floors of the design

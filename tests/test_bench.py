@@ -1,13 +1,18 @@
 """The bench: that it sends what it says, that its totals catch what is wrong, and that it runs from end to end."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
 import signal
+import socket
 import sqlite3
+import statistics
 import subprocess
 import sys
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,17 +22,26 @@ from typing import Any
 import msgspec
 import pytest
 from bench import __main__ as command
+from bench import cells, curves, verdicts
 from bench.bodies import STAMPS, after, template
+from bench.curves import Curve
+from bench.growth import Grown, Window, grow
+from bench.history import History
 from bench.load import Load, Target, corrected, quantile, wrk_is_here, wrk_script
 from bench.many import fill_index, make, number_of, order_of
+from bench.options import parser
+from bench.paced import paced_load, schedule, status_of
 from bench.projection import measure
-from bench.projection import table as projection_table
-from bench.report import Machine, Report, Run, file_system, mismatches, report_of, rows_of, table
+from bench.queries import BY_ID, Answered, ask
+from bench.report import Machine, Report, Row, Run, file_system, mismatches, report_of, rows_of, table
 from bench.screen import Watched
 from bench.screen import table as screen_table
 from bench.subjects import NAMES, end_left_over
+from bench.truth import lost, verify
+from bench.verdicts import Verdict
+from bench.whole import PARTS, Measured
 from pty_stage import until
-from support import conserved, json_lines_of, json_of
+from support import RunningService, conserved, json_lines_of, json_of
 
 from hooklab.files import Folder
 from hooklab.wire import format_uuid
@@ -131,6 +145,56 @@ class TestLatency:
         hundred = [float(value) for value in range(1, 101)]
         assert (quantile(hundred, 0.5), quantile(hundred, 0.99)) == (51.0, 100.0)
         assert quantile([], 0.5) is None
+
+
+class TestPaced:
+    """The load whose requests are due at fixed times."""
+
+    def test_schedule_is_a_poisson_process_of_the_rate(self) -> None:
+        """As many as asked for within some deviations, in order, in the time, and as irregular as chance is."""
+        due = schedule(1_000.0, 20.0, seed=3)
+        assert len(due) == pytest.approx(20_000, abs=600)
+        assert due[0] > 0
+        assert due[-1] < 20.0
+        gaps = [later - earlier for earlier, later in pairwise(due)]
+        assert min(gaps) > 0
+        assert statistics.pstdev(gaps) == pytest.approx(statistics.mean(gaps), rel=0.05)
+        assert due == schedule(1_000.0, 20.0, seed=3) != schedule(1_000.0, 20.0, seed=4)
+
+    @pytest.mark.parametrize(
+        ("answer", "status"),
+        [
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200),
+            (b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno", 503),
+            (b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nn", None),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", None),
+        ],
+    )
+    def test_answer_is_one_when_it_is_whole(self, answer: bytes, status: int | None) -> None:
+        """Head and as much as it says."""
+        assert status_of(answer) == status
+
+    def test_latency_counts_from_when_a_request_was_due(self) -> None:
+        """One connection, answers that take 50 ms, 40 a second: each waits for those before it, and that counts."""
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def answer_slowly() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while connection.recv(65536):
+                    time.sleep(0.05)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        with listener:
+            thread = threading.Thread(target=answer_slowly)
+            thread.start()
+            load = paced_load(Target(listener.getsockname()[1], "/", 2, 1, 1, seed=2, rate=40.0))
+            thread.join(10)
+        assert load.answered == len(schedule(40.0, 1.0, seed=2))
+        assert (load.refused, load.failed, load.cut) == (0, 0, 0)
+        assert load.seconds > 1.3
+        assert load.p50_ms is not None
+        assert load.p50_ms > 150
 
 
 class TestTotals:
@@ -243,7 +307,7 @@ class TestCommand:
     def stub(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Run]]:
         """Runs that are given instead of measured; the handlers of signals are put back."""
         runs: list[Run] = []
-        monkeypatch.setattr(command, "run_subject", lambda *_: runs[0])
+        monkeypatch.setattr(cells, "run_subject", lambda *_: runs[0])
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
         yield runs
         for number, handler in before.items():
@@ -270,13 +334,32 @@ class TestCommand:
         assert command.main(["--load", "python", "--json", str(missing)]) == 1
         assert "No such file" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("wrong", [["--only", "2"], ["--only", "0x1"], ["--subjects", "F,X"], ["--seconds", "0"]])
+    @pytest.mark.parametrize(
+        "wrong", [["--only", "2"], ["--only", "0x1"], ["--subjects", "F,X"], ["--part", "disk,X"], ["--seconds", "0"]]
+    )
     def test_refuses_a_wrong_use(self, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         """What cannot be meant is named, and nothing is started."""
         with pytest.raises(SystemExit) as ended:
             command.main(wrong)
         assert ended.value.code == 2
         assert "is not a whole number" in (said := capsys.readouterr().err) or "there is no 'X'" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "does"),
+    [
+        ([], command._whole),
+        (["--part", "disk"], command._whole),
+        (["--cells"], command._cells),
+        (["--only", "2x1"], command._cells),
+        (["--subjects", "F"], command._cells),
+        (["--screen", "--only", "2x32"], command._screen),
+        (["--search", "--indexed", "0"], command._search),
+    ],
+)
+def test_what_is_asked_for_is_measured(options: list[str], does: Any) -> None:
+    """All with its verdicts, unless cells or something else is named."""
+    assert command._does(parser().parse_args(options)) is does
 
 
 def bench(*options: str | Path, **environment: str) -> list[str]:
@@ -442,8 +525,259 @@ def test_a_projection_is_measured_against_plain_inserts(tmp_path: Path) -> None:
     assert [one.per_batch for one in found] == [2, 1000]
     for one in found:
         assert one.hooklab > 0
-        assert one.plain > one.hooklab * one.ratio * 0.99
+        [ratio] = one.ratios
+        assert one.plain * ratio == pytest.approx(one.hooklab)
         assert one.store_bytes > 50
         assert one.journal_bytes > 100
-    assert "reports/s, S" in projection_table(found)
     assert list(tmp_path.iterdir()) == []
+
+
+def runs_at(*rates: int, **changes: Any) -> list[Run]:
+    """Runs of one second that answered so much."""
+    changes = {"drain_seconds": 0.5, **changes}
+    return [Run(load=loaded(rate, seconds=1.0), **changes) for rate in rates]
+
+
+def met(*found: Verdict) -> list[bool]:
+    """Of each."""
+    return [one.met for one in found]
+
+
+class TestVerdicts:
+    """Each line of the table, on either side of its target."""
+
+    def test_of_receiving_compare_runs_that_followed_each_other(self) -> None:
+        """The ratio is the median of the rounds' ratios, not the ratio of medians."""
+        runs = {"hooklab": runs_at(30, 60, 200), "L": runs_at(100, 100, 400), "N": runs_at(10, 10, 10)}
+        of_l, _, of_n = verdicts.receive(runs)
+        assert (of_l.value, of_l.values) == (0.5, [0.3, 0.6, 0.5])
+        assert of_l.figure == "0.50 (0.30 to 0.60)"
+        assert (of_n.value, of_n.met) == (6.0, True)
+
+    def test_of_receiving_with_little_lag_need_rate_and_lag(self) -> None:
+        """Half of L's rate, all counted within 2 s, and a lag that never came to 0 is no small one."""
+        other = {"L": runs_at(100), "N": runs_at(10)}
+        assert met(*verdicts.receive({"hooklab": runs_at(60), **other})) == [True, True, True]
+        assert met(*verdicts.receive({"hooklab": runs_at(55), **other})) == [False, True, True]
+        assert met(*verdicts.receive({"hooklab": runs_at(49), **other})) == [False, False, True]
+        slow = {"hooklab": runs_at(60, drain_seconds=2.5), **other}
+        assert met(*verdicts.receive(slow)) == [True, False, True]
+        left = {"hooklab": runs_at(60, lag_left=1), **other}
+        assert met(*verdicts.receive(left)) == [True, False, True]
+
+    def test_of_large_batches_are_against_the_journal_and_the_naive(self) -> None:
+        """0.6 of J and 6 times N."""
+        assert met(*verdicts.large({"hooklab": runs_at(60), "J": runs_at(100), "N": runs_at(10)})) == [True, True]
+        assert met(*verdicts.large({"hooklab": runs_at(59), "J": runs_at(100), "N": runs_at(10)})) == [False, False]
+
+    def test_of_one_connection_may_be_600_us_above_the_commit(self) -> None:
+        """J's median commit is the measure; what was never answered took for ever."""
+        commit = [Run(load=loaded(p50_ms=0.25))]
+        for answer, within in ((0.85, True), (0.86, False), (None, False)):
+            assert verdicts.single({"J": commit, "hooklab": [Run(load=loaded(p50_ms=answer))]}).met is within
+
+    def test_of_the_slowest_are_against_the_commit_or_15_ms(self) -> None:
+        """Whichever is more; and F's own at that pace is beside it."""
+        bare = [Run(load=loaded(p99_ms=1.25))]
+        for commit, answer, within in ((0.3, 15.0, True), (0.3, 15.1, False), (2.0, 20.0, True), (2.0, 20.1, False)):
+            runs = {"J": [Run(load=loaded(p50_ms=commit))], "F": bare, "hooklab": [Run(load=loaded(p99_ms=answer))]}
+            found = verdicts.paced(runs, 9_000.0)
+            assert found.met is within
+            assert "9,000/s" in found.what
+            assert "1.25 ms" in found.what
+
+    def test_of_memory_take_the_worst_peak(self) -> None:
+        """Start and idle memory are medians; the peak is the greatest of all."""
+        mib = 1024
+        runs = [
+            Run(load=loaded(), start_seconds=start, idle_kib=idle * mib, peak_kib=peak * mib)
+            for start, idle, peak in ((0.5, 50, 100), (0.6, 55, 161), (3.0, 70, 100))
+        ]
+        assert met(*verdicts.serve(runs)) == [True, True, False]
+        assert met(*verdicts.serve(runs[1:2] + runs[2:])) == [False, False, False]
+
+    def test_of_growth_compare_with_the_small_store(self) -> None:
+        """0.7 of the projection's first windows, 0.95 of what an empty folder receives in the same round."""
+        grown = Grown(
+            reports=9, windows=[Window(1, 100.0), Window(9, 70.0)], store_bytes=1, journal_bytes=1, problems=[]
+        )
+        received = {"grown": runs_at(95, 190), "empty": runs_at(100, 200)}
+        assert met(*verdicts.growth(grown, received)) == [True, True]
+        slower = msgspec.structs.replace(grown, windows=[Window(1, 101.0), Window(9, 70.0)])
+        assert met(*verdicts.growth(slower, {**received, "empty": runs_at(101, 201)})) == [False, False]
+
+    def test_of_questions_name_the_slowest_kind(self) -> None:
+        """A message by its id has a target of its own, and is not the slowest of the others."""
+
+        def took(kind: str, p95: float) -> Answered:
+            return Answered(kind=kind, example="", tries=15, p50=1.0, p95=p95, worst=p95)
+
+        slowest, by_id = verdicts.queries([took("one", 49.0), took(BY_ID, 60.0), took("other", 50.0)])
+        assert "other" in slowest.what
+        assert met(slowest, by_id) == [True, False]
+        assert met(*verdicts.queries([took("one", 50.1), took(BY_ID, 5.0)])) == [False, True]
+
+    def test_stand_in_a_table_of_100_columns(self) -> None:
+        """What is not met is in capitals, and wide figures push nothing over the edge."""
+        runs = {"hooklab": runs_at(1, 2), "L": runs_at(100, 100), "N": runs_at(1, 1), "J": runs_at(1, 1)}
+        found = [*verdicts.receive(runs), *verdicts.large(runs), verdicts.single(runs), *verdicts.disk("x", 151, 99)]
+        lines = verdicts.table(found).splitlines()
+        assert max(map(len, lines)) <= 100
+        assert [line.endswith("NOT MET") for line in lines[1:]] == [not one.met for one in found]
+        assert " ".join(lines[-2].split()) == "store, bytes a report, x at most 150 bytes 151 NOT MET"
+
+
+class TestVerify:
+    """The truth that follows from a load's seed."""
+
+    @pytest.fixture
+    def sent(self, tmp_path: Path) -> tuple[Path, Target, Load]:
+        """A folder whose service was sent three batches and has ended."""
+        target = Target(0, "", 4, 1, 1, seed=5)
+        number = target.seed
+        with RunningService(tmp_path / "data") as service:
+            for _ in range(3):
+                number = after(number)
+                assert service.post(template(4, 5).body(number))[0] == 200
+            service.settled()
+        return tmp_path / "data", target, loaded(3)
+
+    def test_is_what_a_load_leaves(self, sent: tuple[Path, Target, Load]) -> None:
+        """No difference, and the truth is gone again."""
+        took, problems = verify(*sent)
+        assert problems == []
+        assert took > 0
+        assert not list(sent[0].glob("truth*"))
+
+    def test_finds_a_message_that_is_counted_wrong(self, sent: tuple[Path, Target, Load]) -> None:
+        """What no counter shows: one description that is another."""
+        with contextlib.closing(sqlite3.connect(sent[0] / "store.db")) as connection, connection:
+            connection.execute("UPDATE messages SET description = 'Moved' WHERE rowid = 2")
+        assert "description" in "; ".join(verify(*sent)[1])
+
+    def test_knows_no_other_bodies(self, sent: tuple[Path, Target, Load]) -> None:
+        """What another seed's load sent is none of this one's."""
+        folder, target, load = sent
+        assert verify(folder, msgspec.structs.replace(target, seed=6), load)[1] != []
+
+
+class TestGrowth:
+    """The store that grows by the projector itself."""
+
+    def test_bodies_tell_of_what_is_counted(self) -> None:
+        """As many elements, and of each kind as many messages, as the history says."""
+        made = History(10_000, end=1_790_000_000_000_000)
+        elements = [one for _ in range(made.batches) for one in json.loads(made.next()[1])]
+        assert len(elements) == made.counts["elements"]
+        assert len({one["MessageId"] for one in elements}) == made.counts["messages"] == 5_000
+        final = {one["MessageId"]: one["Status"] for one in elements if one["Status"] != "PENDING"}
+        assert list(final.values()).count("DELIVERED") == made.counts["delivered"]
+        assert list(final.values()).count("NOT_DELIVERED") == made.counts["not_delivered"]
+        assert len({json.dumps(one) for one in elements}) == made.counts["reports"]
+        assert made.counts["elements"] - made.counts["reports"] == made.counts["repeats"] > 0
+        assert made.counts["late"] > 0
+
+    def test_half_of_the_finals_come_in_later_batches(self) -> None:
+        """A projector meets messages that it knows, and not only new ones."""
+        made = History(10_000, end=1_790_000_000_000_000)
+        first: dict[str, int] = {}
+        waited = [
+            batch - first.setdefault(one["MessageId"], batch)
+            for batch in range(made.batches)
+            for one in json.loads(made.next()[1])
+            if one["Status"] != "PENDING" or one["MessageId"] not in first
+        ]
+        # Each message's pending is one of the zeros.
+        assert 0.2 < sum(one >= 40 for one in waited) / len(waited) < 0.3
+
+    def test_ratio_is_of_the_first_and_the_last_windows(self) -> None:
+        """Medians of a twentieth at each end, so that a checkpoint in one window does not decide."""
+        rates = [100.0, 10.0, 100.0, 100.0] + [1.0] * 72 + [50.0, 5.0, 50.0, 50.0]
+        windows = [Window(at, rate) for at, rate in enumerate(rates)]
+        assert Grown(reports=1, windows=windows, store_bytes=1, journal_bytes=1, problems=[]).ratio() == 0.5
+
+    def test_folder_is_one_of_a_service(self, tmp_path: Path) -> None:
+        """Nothing is counted wrong, what screen and commands ask is there, and a service goes on from it."""
+        folder, made = Folder(tmp_path), History(10_000, end=1_790_000_000_000_000)
+        grown = grow(folder, made)
+        assert grown.problems == []
+        assert grown.reports >= grown.windows[-1].rows > 9_000
+        found = ask(folder, made, indexed=False)
+        assert {BY_ID, "insights of all", "for state, few"} <= {one.kind for one in found}
+        assert not any("custom" in one.kind for one in found)
+        assert all(0 < one.p50 <= one.p95 <= one.worst for one in found)
+        with RunningService(tmp_path) as service:
+            assert service.post(template(2, 1).body(1))[0] == 200
+            assert service.settled()["reports"] == grown.reports + 2
+        assert lost(tmp_path, made.batches) == []
+        with contextlib.closing(sqlite3.connect(folder.store)) as connection, connection:
+            connection.execute("DELETE FROM reports WHERE arrival >> 22 = ?", (made.batches + 1,))
+        assert "should be" in "; ".join(lost(tmp_path, made.batches))
+
+
+def curve_rows(name: str, *rates: int, drain: float | None = None) -> list[Row]:
+    """Of 1, 2, 4 ... connections, a second each."""
+    return [
+        row
+        for at, rate in enumerate(rates)
+        for row in rows_of(2, 2**at, 1, {name: runs_at(rate, drain_seconds=drain)})
+    ]
+
+
+class TestCurves:
+    def test_have_a_point_for_each_measurement(self) -> None:
+        """Of hooklab also what it counted: answers by the time until none of them lagged."""
+        rows = [*curve_rows("L", 100, 200), *curve_rows("hooklab", 50, 80, drain=1.0)]
+        assert curves.throughput(rows) == [
+            Curve("L", [(1.0, 100.0), (2.0, 200.0)]),
+            Curve("hooklab", [(1.0, 50.0), (2.0, 80.0)]),
+            Curve("hooklab, counted", [(1.0, 25.0), (2.0, 40.0)]),
+        ]
+        assert curves.growth([Window(1_500_000, 45_000.0)]).points == [(1.5, 45.0)]
+
+    def test_without_matplotlib_say_so_at_once(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """One line, before anything is measured; no empty picture stays."""
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        assert command.main(["--picture", str(tmp_path / "curves.svg"), "--load", "python"]) == 1
+        [line] = capsys.readouterr().err.splitlines()
+        assert "no picture without matplotlib" in line
+        assert list(tmp_path.iterdir()) == []
+
+    def test_are_drawn_the_same_again(self, tmp_path: Path) -> None:
+        """One SVG of the same figures, with its words as text, and no date."""
+        pytest.importorskip("matplotlib", reason="only `make bench` installs it")
+        for name in ("one", "other"):
+            curves.draw(curve_rows("L", 100, 200), [Window(10, 5.0), Window(20, 4.0)], tmp_path / name)
+        text = (tmp_path / "one").read_text()
+        assert text == (tmp_path / "other").read_text()
+        assert "million reports in the store</text>" in text
+        assert "<dc:date>" not in text
+
+
+def test_whole_measurement(tmp_path: Path) -> None:
+    """Every part is measured, small, and has its lines; what was asked for alone stands alone; nothing stays."""
+    data, found = tmp_path / "data", tmp_path / "bench.json"
+    data.mkdir()
+    options = ("--rounds", "1", "--seconds", "1", "--settle", "0.1", "--waiting", "2000", "--json", found)
+    done = subprocess.run(
+        bench(*options, "--part", "receive,paced,disk", "--load", "python", "--dir", data),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(data.iterdir()) == []
+    measured = msgspec.json.decode(found.read_bytes(), type=Measured)
+    parts = dict.fromkeys(one.part for one in measured.verdicts)
+    assert list(parts) == ["receive", "paced", "disk"]
+    assert set(parts) < set(PARTS)
+    assert measured.totals_hold
+    assert measured.runs_of_hooklab == measured.runs_verified == 2
+    assert f"`hooklab verify` read {measured.runs_verified} of them" in done.stdout
+    assert all(one.what in done.stdout for one in measured.verdicts)
+    again = subprocess.run(bench("--from", found), capture_output=True, text=True, check=True, env=environment())
+    assert again.stdout == done.stdout

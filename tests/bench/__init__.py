@@ -1,4 +1,4 @@
-"""`make bench`: measures hooklab beside references that bound what it can reach.
+"""`make bench`: measures hooklab beside references that bound what it can reach, and says which targets are met.
 
-No timing is judged here: only totals that do not hold make it fail.
+No timing makes it fail: only what was lost or counted wrong does.
 """

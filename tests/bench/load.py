@@ -46,6 +46,8 @@ class Load(Struct, frozen=True):
     """At most this many requests were under way when the generator left."""
     p50_ms: float | None
     p99_ms: float | None
+    behind_p99_ms: float | None = None
+    """How late a paced generator itself was."""
 
     def rate(self) -> float:
         """Answers a second."""
@@ -65,6 +67,8 @@ class Target(Struct, frozen=True):
     connections: int
     seconds: int
     seed: int
+    rate: float = 0.0
+    """Requests a second that are due, whatever the answers; 0: as many as are answered."""
 
 
 def wrk_is_here() -> bool:
@@ -73,13 +77,14 @@ def wrk_is_here() -> bool:
 
 
 def run_load(generator: str, target: Target) -> Load:
-    """Loads `target` with `wrk` or `python`, in a process of its own.
+    """Loads `target` with `wrk` or `python`, or at its rate with `bench.paced`, in a process of its own.
 
     Raises:
         LoadError: it failed.
     """
-    if generator == "python":
-        return _answer_of([sys.executable, "-m", "bench.load", msgspec.json.encode(target).decode()], target)
+    if target.rate or generator == "python":
+        module = "bench.paced" if target.rate else "bench.load"
+        return _answer_of([sys.executable, "-m", module, msgspec.json.encode(target).decode()], target)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(wrk_script(target))
         script.flush()

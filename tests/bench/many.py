@@ -27,10 +27,10 @@ _HALF: Final = 25
 _LATER: Final = 3
 """Batches from a message's first report to its last."""
 _AT_ONCE: Final = 5_000
-_ORGANIZATIONS: Final = [f"{number:08x}-52a4-4c43-9d8e-0c9a53d1b7aa" for number in (0x6F1A3C1E, 0x7B, 0xC0FFEE, 0xA9)]
+ORGANIZATIONS: Final = [f"{number:08x}-52a4-4c43-9d8e-0c9a53d1b7aa" for number in (0x6F1A3C1E, 0x7B, 0xC0FFEE, 0xA9)]
 RARE: Final = "0dd00000-52a4-4c43-9d8e-0c9a53d1b7aa"
 """An organization of which some 50 messages are long gone."""
-_WHY: Final = ("Absent subscriber", "Number unassigned", "Rejected by operator")
+WHY: Final = ("Absent subscriber", "Number unassigned", "Rejected by operator")
 
 
 def order_of(message: int) -> int:
@@ -46,14 +46,16 @@ def number_of(message: int) -> str:
 class Made:
     """What is in the folder: how many messages, and ids to look for."""
 
-    def __init__(self, messages: int) -> None:
+    def __init__(self, messages: int, *, end: int = END, later: int = _LATER) -> None:
+        """Of so many messages, the last of their batches received at `end` and `later` ones than the last new."""
         self.messages = messages
-        self.batches = -(-messages // _HALF) + _LATER
+        self.end = end
+        self.batches = -(-messages // _HALF) + later
         self.ids: dict[int, bytes] = {}
 
     def received_at(self, batch: int) -> int:
         """When a batch was received, microseconds UTC."""
-        return END - SPAN + SPAN * batch // self.batches
+        return self.end - SPAN + SPAN * batch // self.batches
 
 
 def make(folder: Folder, reports: int, say: Callable[[str], None]) -> Made:
@@ -151,8 +153,8 @@ def _message(
     seen = SEEN_PENDING | {PENDING: 0, DELIVERED: SEEN_DELIVERED, NOT_DELIVERED: SEEN_NOT_DELIVERED}[status]
     late, again = not waits and 0.5 < luck < 0.501, 0.6 < luck < 0.61
     seen |= (LATE if late else 0) | (REPEATED if again else 0)
-    why = "Accepted by operator" if waits else chance.choice(_WHY) if fails else "Delivered to handset"
-    org = RARE if message < 500_000 and message % 10_000 == 3 else _ORGANIZATIONS[message % 7 % 4]
+    why = "Accepted by operator" if waits else chance.choice(WHY) if fails else "Delivered to handset"
+    org = RARE if message < 500_000 and message % 10_000 == 3 else ORGANIZATIONS[message % 7 % 4]
     kind = "winter-sale" if message % 50_000 == 11 else "confirmation"
     payload = f'{{"order":"A-{order_of(message)}","kind":"{kind}"}}'
     counts["delivered"] += status == DELIVERED

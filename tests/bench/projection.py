@@ -1,4 +1,4 @@
-"""`make bench ARGS="--projection"`: a journal that nobody has projected, against plain inserts of its rows (S)."""
+"""A journal that nobody has projected, against plain inserts of its rows (S)."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,6 @@ _AT_ONCE: Final = 16 * 1024 * 1024
 """Bytes that are appended together: more does not fit into the queue at once."""
 _PLAIN: Final = 100_000
 """Rows of one table in a transaction of S."""
-_TARGET: Final = 0.8
 _HEADERS: Final = '[["content-type","application/json"],["user-agent","arpoone/1"]]'
 _SCHEMA: Final = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('totals', 'settings')"
 
@@ -46,16 +45,6 @@ class Projected(Struct, frozen=True, kw_only=True):
     store_bytes: float
     """A report, with all indexes."""
     journal_bytes: float
-
-    @property
-    def ratio(self) -> float:
-        """Of hooklab's rate to that of plain inserts."""
-        return statistics.median(self.ratios)
-
-    @property
-    def holds(self) -> bool:
-        """Whether it is what is asked."""
-        return self.ratio >= _TARGET
 
 
 def measure(place: Path, reports: int, rounds: int, kinds: Sequence[int] = (2, 1000)) -> list[Projected]:
@@ -158,14 +147,3 @@ def _rows(source: sqlite3.Connection) -> Iterator[tuple[list[Any], str]]:
 def _remove(path: Path) -> None:
     for ending in ("", "-wal", "-shm"):
         path.with_name(path.name + ending).unlink(missing_ok=True)
-
-
-def table(found: Sequence[Projected]) -> str:
-    """For a person."""
-    return "\n".join(
-        f"{one.reports:,} reports, {one.per_batch} a batch: {one.hooklab:,.0f} reports/s, S {one.plain:,.0f}:"
-        f" {one.ratio:.2f} ({min(one.ratios):.2f} to {max(one.ratios):.2f}), at least {_TARGET}"
-        f"{'' if one.holds else '   NOT MET'}; {one.store_bytes:.0f} bytes a report in the store,"
-        f" {one.journal_bytes:.0f} in the journal"
-        for one in found
-    )

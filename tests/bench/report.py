@@ -19,6 +19,8 @@ _LABELS: Final = {
 }
 _BEYOND: Final = ("F", "L", "J", "N")
 """What the others are compared with."""
+COUNTED: Final = ("batches", "elements", "reports", "messages", "delivered", "repeats", "quarantined", "malformed")
+"""Counters that only grow under a load of good batches, and that are compared with it."""
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -35,8 +37,12 @@ class Run(Struct, frozen=True, kw_only=True):
     """From then until the lag was 0, or the limit."""
     lag_left: int = 0
     """The lag at that limit: not 0 means that it was hit."""
+    batches_before: int = 0
+    """That the folder held already."""
     terminal_bytes: int = 0
     """Drawn during the load."""
+    verify_seconds: float | None = None
+    """That `hooklab verify` took on its folder; None where that was not asked."""
     problems: list[str] = field(default_factory=list)
     """Totals that do not hold, in words."""
 
@@ -166,7 +172,7 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 def table(report: Report) -> str:
     """For a terminal of 100 columns: a head, a block of lines for each cell, and what is wrong."""
-    lines = _head(report)
+    lines = head(report.machine)
     at: tuple[int, int] | None = None
     for row in report.rows:
         if at != (row.reports, row.connections):
@@ -221,8 +227,8 @@ def _ratio(value: float) -> str:
     return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
 
 
-def _head(report: Report) -> list[str]:
-    machine = report.machine
+def head(machine: Machine) -> list[str]:
+    """What and where, and why the numbers may look good or bad."""
     versions = f"{machine.system}, Python {machine.python}, SQLite {machine.sqlite}, uvicorn {machine.uvicorn}"
     lines = [
         f"hooklab {machine.hooklab}, {machine.date}: {machine.cores} cores, {machine.processor}",

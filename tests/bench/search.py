@@ -19,13 +19,15 @@ from hooklab.admin_client import no_service
 from hooklab.files import Folder
 from hooklab.filters import parse_filter
 from hooklab.monitor import FolderMonitor
+from hooklab.store.base import Condition
 from hooklab.times import iso
 from hooklab.wire import format_uuid
 
 _SCREEN: Final = 40
 """Rows of which one more could not be seen: the answer is there when these are, or all that match."""
 _PAGE: Final = 200
-_TIMES: Final = 15
+TIMES: Final = 15
+"""Tries of each kind."""
 _ESC: Final = "\x1b"
 _KEYS: Final = ("j", "j", "j", "k", "/", "4", "7", "1", "1", _ESC, "2", "1", "/", "z", "q", _ESC, "?", _ESC, "m", "m")
 _ANSWER_BYTES: Final = 40
@@ -105,8 +107,8 @@ def search(path: Path, reports: int, share: float) -> Searched:
     )
 
 
-def _kinds(made: Made) -> Iterator[tuple[str, int, Callable[[int], str]]]:
-    """Name, limit in ms, and the words of the n-th try."""
+def kinds(made: Made) -> Iterator[tuple[str, int, Callable[[int], str]]]:
+    """Each kind of filter: name, limit in ms, and the words of the n-th try."""
     some = list(made.ids)
 
     def at(n: int) -> int:
@@ -131,8 +133,8 @@ def _kinds(made: Made) -> Iterator[tuple[str, int, Callable[[int], str]]]:
     yield "state, few: late", 300, lambda _: "is:late"
     yield "state, none", 300, lambda _: "is:conflict"
     yield "time, plenty", 300, lambda _: "since:7d"
-    yield "time, few", 300, lambda n: f"since:{iso(END - (n + 1) * 2_000_000)}"
-    yield "time, none", 300, lambda _: f"since:{iso(END + 10**9)}"
+    yield "time, few", 300, lambda n: f"since:{iso(made.end - (n + 1) * 2_000_000)}"
+    yield "time, none", 300, lambda _: f"since:{iso(made.end + 10**9)}"
     yield "time and state, few", 300, lambda n: f"since:{n + 1}m state:pending"
     yield "organization, few and old", 300, lambda _: f"org:{RARE}"
     yield "custom, an order", 1_000, lambda n: f"custom:A-{order_of(at(n))}"
@@ -147,20 +149,26 @@ def _kinds(made: Made) -> Iterator[tuple[str, int, Callable[[int], str]]]:
     yield "many words, none", 1_000, lambda _: "to:3519 desc:handset custom:order state:delivered custom:zq"
 
 
+async def screenful(monitor: FolderMonitor, where: Condition) -> tuple[int, int]:
+    """Searches until a screenful or all is found; gives rows and steps."""
+    rows = steps = 0
+    before: int | None = None
+    while steps == 0 or (before is not None and rows < _SCREEN):
+        step = await monitor.search(where, _PAGE, before)
+        rows, before, steps = rows + len(step.rows), step.reached, steps + 1
+    return rows, steps
+
+
 async def _filters(folder: Folder, made: Made, say: Callable[[str], None]) -> list[Found]:
     monitor = FolderMonitor(folder, lambda: END, no_service)
     found = []
     try:
-        for kind, limit, words_of in _kinds(made):
+        for kind, limit, words_of in kinds(made):
             times: list[float] = []
             most = rows = 0
-            for n in range(_TIMES):
-                where = parse_filter(words_of(n).split(), END)
-                began, before = time.perf_counter(), None
-                rows = steps = 0
-                while steps == 0 or (before is not None and rows < _SCREEN):
-                    step = await monitor.search(where, _PAGE, before)
-                    rows, before, steps = rows + len(step.rows), step.reached, steps + 1
+            for n in range(TIMES):
+                began = time.perf_counter()
+                rows, steps = await screenful(monitor, parse_filter(words_of(n).split(), END))
                 times.append((time.perf_counter() - began) * 1_000)
                 most = max(most, steps)
             found.append(

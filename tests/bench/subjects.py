@@ -20,7 +20,8 @@ from support import TOKEN, RunningService, ask_admin
 
 from bench.load import Load, LoadError, Target, run_load
 from bench.references import JOURNAL_FILE, NAIVE_FILE
-from bench.report import Run, mismatches
+from bench.report import COUNTED, Run, mismatches
+from bench.truth import lost, verify
 
 _POLL_SECONDS: Final = 0.1
 """Between two looks at the lag: each look costs the service a read."""
@@ -36,6 +37,8 @@ class Bench(Struct, frozen=True):
     """Seconds between ready and the look at idle memory, after which the load begins."""
     drain_limit: float
     """Seconds that are waited for lag 0."""
+    verify: int = 0
+    """`hooklab verify` reads what hooklab made of up to so many reports."""
 
 
 class Cell(Struct, frozen=True):
@@ -44,6 +47,8 @@ class Cell(Struct, frozen=True):
     reports: int
     connections: int
     seconds: int
+    rate: float = 0.0
+    """As in `Target`."""
 
 
 class Reference(RunningService):
@@ -127,6 +132,16 @@ def run_watched(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def run_in(folder: Path, cell: Cell, bench: Bench, seed: int) -> Run:
+    """One run of hooklab on a folder that may hold much and stays.
+
+    Raises:
+        LoadError: the generator failed.
+    """
+    run = _load_service(cell, bench, folder, seed)
+    return msgspec.structs.replace(run, problems=[*run.problems, *lost(folder, run.batches_before)])
+
+
 def end_left_over(folder: Path) -> None:
     """Kills children of this process that were started on `folder`.
 
@@ -172,13 +187,18 @@ def _journal_loop(name: str, cell: Cell, bench: Bench, folder: Path, seed: int) 
 
 
 def _served(name: str, cell: Cell, bench: Bench, folder: Path, seed: int) -> Run:
+    run = _load_service(cell, bench, folder, seed)
+    return _with_files(run, folder, _target(cell, 0, "", seed), bench.verify)
+
+
+def _load_service(cell: Cell, bench: Bench, folder: Path, seed: int) -> Run:
     service = RunningService(folder)
     began = time.perf_counter()
     with service:
         start = time.perf_counter() - began
         target = _target(cell, service.port, service.path, seed)
         run = _load_hooklab(target, bench, folder, service.process.pid, lambda: 0)
-    return _with_files(msgspec.structs.replace(run, start_seconds=start), folder, target)
+    return msgspec.structs.replace(run, start_seconds=start)
 
 
 def _watched(
@@ -198,7 +218,7 @@ def _watched(
             run = _load_hooklab(target, bench, folder, terminal.process.pid, lambda: terminal.count)
         terminal.process.send_signal(signal.SIGTERM)
         terminal.ends_with()
-    return _with_files(run, folder, target)
+    return _with_files(run, folder, target, bench.verify)
 
 
 @contextlib.contextmanager
@@ -222,7 +242,7 @@ def _screen(folder: Path) -> Iterator[DrainedTerminal]:
 def _load_hooklab(target: Target, bench: Bench, folder: Path, pid: int, drawn: Callable[[], int]) -> Run:
     time.sleep(bench.settle)
     idle = memory(pid, "VmRSS")
-    before = drawn()
+    before, counted = drawn(), _status(folder) or {}
     load = run_load(bench.generator, target)
     ended = time.perf_counter()
     drawn_meanwhile = drawn() - before
@@ -241,15 +261,21 @@ def _load_hooklab(target: Target, bench: Bench, folder: Path, pid: int, drawn: C
         drain_seconds=took,
         lag_left=status.get("lag", 0),
         terminal_bytes=drawn_meanwhile,
-        problems=mismatches(status, load, target.reports),
+        batches_before=counted.get("batches", 0),
+        problems=mismatches(_since(counted, status), load, target.reports),
     )
+
+
+def _since(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What the counters grew by."""
+    return {**now, **{name: now[name] - before.get(name, 0) for name in COUNTED if name in now}}
 
 
 def _is_settled(status: dict[str, Any]) -> bool:
     return bool(status) and not status["lag"] and not status["queue_depth"]
 
 
-def _with_files(run: Run, folder: Path, target: Target) -> Run:
+def _with_files(run: Run, folder: Path, target: Target, most: int) -> Run:
     """`run` with what the files of the stopped service say, since counters are only its own word."""
     problems = list(run.problems)
     batches = _rows(folder / JOURNAL_FILE, "batches")
@@ -258,11 +284,15 @@ def _with_files(run: Run, folder: Path, target: Target) -> Run:
     reports = _rows(folder / "store.db", "reports")
     if not run.lag_left and reports != batches * target.reports:
         problems.append(f"{reports} reports in the store, but {batches} batches of {target.reports} in the journal")
-    return msgspec.structs.replace(run, problems=problems)
+    took = None
+    if not run.lag_left and batches * target.reports <= most:
+        took, found = verify(folder, target, run.load)
+        problems += found
+    return msgspec.structs.replace(run, problems=problems, verify_seconds=took)
 
 
 def _target(cell: Cell, port: int, path: str, seed: int) -> Target:
-    return Target(port, path, cell.reports, cell.connections, cell.seconds, seed)
+    return Target(port, path, cell.reports, cell.connections, cell.seconds, seed, cell.rate)
 
 
 def _status(folder: Path) -> dict[str, Any] | None:
