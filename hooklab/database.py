@@ -3,16 +3,18 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiosqlite
 from msgspec import Struct
 
 from hooklab.files import touch_private
+
+_T = TypeVar("_T")
 
 MAX_VALUES: Final = 32_766
 """Bound values in one statement: SQLite's default limit since 3.32."""
@@ -272,22 +274,28 @@ async def fetch_for(
     return list(chain.from_iterable(found))
 
 
-async def run(connection: aiosqlite.Connection, statements: Sequence[Statement]) -> list[list[Any]]:
-    """Runs statements one after another; gives the rows of each.
+def fetch_now(plain: sqlite3.Connection, head: str, rows: Sequence[Sequence[Any]], tail: str = "") -> list[Any]:
+    """Like `fetch_for`, on SQLite's thread."""
+    return [row for sql, values in for_rows(head, rows, tail) for row in step(plain, sql, values)]
 
-    It is one hop to SQLite's thread: each costs as much as a hundred rows. aiosqlite has no public name for it, hence
-    the narrow range in `pyproject.toml`.
+
+async def on_thread(connection: aiosqlite.Connection, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    """Runs `work` on the thread of a connection.
+
+    It is one hop, and each costs as much as a hundred rows. aiosqlite has no public name for it, hence the narrow
+    range in `pyproject.toml`.
     """
-    return await connection._execute(_run, connection._conn, statements)  # type: ignore[no-untyped-call, no-any-return]  # noqa: SLF001
+    return await connection._execute(work, connection._conn)  # type: ignore[no-untyped-call, no-any-return]  # noqa: SLF001
+
+
+async def run(connection: aiosqlite.Connection, statements: Sequence[Statement]) -> list[list[Any]]:
+    """Runs statements one after another, in one hop to SQLite's thread; gives the rows of each."""
+    return await on_thread(connection, lambda plain: [step(plain, sql, values) for sql, values in statements])
 
 
 async def run_as_one(connection: aiosqlite.Connection, statements: Sequence[Statement], *, keep: bool = True) -> None:
     """Runs statements in one transaction, which is taken back if one fails, or if it is not to be kept."""
-    await connection._execute(_run_as_one, connection._conn, statements, keep)  # type: ignore[no-untyped-call]  # noqa: SLF001
-
-
-def _run(plain: sqlite3.Connection, statements: Sequence[Statement]) -> list[list[Any]]:
-    return [step(plain, sql, values) for sql, values in statements]
+    await on_thread(connection, lambda plain: _run_as_one(plain, statements, keep))
 
 
 def _run_as_one(plain: sqlite3.Connection, statements: Sequence[Statement], keep: bool) -> None:

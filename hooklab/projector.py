@@ -7,9 +7,10 @@ batch counts exactly once. Nothing that a batch holds can stop it (design, 3.6).
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -25,7 +26,7 @@ from hooklab.judging import (
     whole,
     why_whole,
 )
-from hooklab.store.base import Store
+from hooklab.store.base import Prepared, Store
 from hooklab.store.fold import Judged, JudgedBatch, Quarantined
 from hooklab.wire import Elements, NotAnArray
 
@@ -70,7 +71,12 @@ class Projector:
         self._idle: asyncio.Future[None] | None = None
         self._told: Exception | None = None
         self._troubled = False
-        self._done_at_once = 0
+        self._read: deque[JournalBatch] = deque()
+        self._read_to = 0
+        self._chunk: list[JudgedBatch] = []
+        self._ready: Prepared | None = None
+        self._carefully = False
+        self._has_more = False
         self._slice_ends = 0.0
 
     async def run(self) -> None:
@@ -80,17 +86,16 @@ class Projector:
             sqlite3.DatabaseError: the store is damaged, or `interrupt` said so.
         """
         self._at = await self._store.checkpoint()
+        self._forget_ahead()
         while self._deadline is None:
             if self._told is not None:
                 raise self._told
             if await self._wait():
-                if self._done_at_once < _CHUNK_ELEMENTS:
+                if not (self._ready or self._chunk or self._has_more):
                     await asyncio.sleep(_GATHER_SECONDS)
                 await self._step()
         while time.monotonic() < self._deadline and self._at < (await self._journal.span())[1]:
-            before = self._at
-            await self._step()
-            if self._at == before and not self._troubled:
+            if not await self._step() and not self._troubled:
                 break
 
     async def catch_up(self, progress: Callable[[int], None] | None = None) -> None:
@@ -100,6 +105,7 @@ class Projector:
             JournalUnavailable, sqlite3.Error, OSError: a file cannot be read or written.
         """
         self._at = await self._store.checkpoint()
+        self._forget_ahead()
         _, last = await self._journal.span()
         while self._at < last and await self._read_and_project():
             if progress is not None:
@@ -139,10 +145,11 @@ class Projector:
             self._idle = None
         return True
 
-    async def _step(self) -> None:
-        """Projects one chunk; waits a little where the disk does not let it."""
+    async def _step(self) -> bool:
+        """Projects one chunk, if there is one; waits a little where the disk does not let it."""
+        more = False
         try:
-            await self._read_and_project()
+            more = await self._read_and_project()
         except Exception as error:
             if not (is_io(error) or isinstance(error, JournalUnavailable)):
                 raise
@@ -154,31 +161,67 @@ class Projector:
             if self._troubled:
                 log.warning("projection goes on")
             self._troubled = False
+        return more
 
     async def _read_and_project(self) -> bool:
-        batches = await self._journal.read(self._at, _READ_BYTES)
-        chunk: list[JudgedBatch] = []
-        elements = self._done_at_once = 0
-        writing: asyncio.Task[None] | None = None
+        """Has one chunk written, and meanwhile the next prepared and the one after judged: two cores have work.
+
+        Gives False once nothing is left anywhere.
+        """
+        if self._carefully:
+            self._carefully = False
+            chunk = await self._next_chunk()
+            if chunk:
+                await self._project(chunk)
+            return bool(chunk)
+        ready, chunk = self._ready, self._chunk
+        # In this order: what the next chunk touches is looked up before SQLite is busy with writing.
+        preparing = asyncio.create_task(self._store.prepare(chunk, ready)) if chunk else None
+        writing = asyncio.create_task(self._write(ready)) if ready is not None else None
         try:
-            for batch in batches:
-                judged = await self._judge(batch)
-                if chunk and elements + judged.elements > _CHUNK_ELEMENTS:
-                    # The next chunk is judged while SQLite writes this one: two cores have something to do.
-                    if writing is not None:
-                        await writing
-                    writing = asyncio.create_task(self._project(chunk))
-                    chunk, elements = [], 0
-                    await asyncio.sleep(0)
-                chunk.append(judged)
-                elements += judged.elements
-                self._done_at_once += judged.elements
-        finally:
+            self._chunk = await self._next_chunk() if self._reads_on() else []
+            self._ready = None if preparing is None else await preparing
             if writing is not None:
                 await writing
-        if chunk:
-            await self._project(chunk)
-        return bool(batches)
+        except Exception as error:
+            await _ended(preparing, writing)
+            self._forget_ahead()
+            if is_of_the_file(error):
+                raise
+            self._carefully = True  # something cannot be written, or the quarantine's retry came between
+            return True
+        return bool(self._ready or self._chunk)
+
+    def _reads_on(self) -> bool:
+        """Whether to read more: the rest of a backlog, or whatever there is when all before is written."""
+        return self._has_more or not (self._ready or self._chunk)
+
+    async def _write(self, ready: Prepared) -> None:
+        await self._store.write(ready)
+        self._at = ready.batches[-1].sequence
+
+    def _forget_ahead(self) -> None:
+        """Has everything after the last batch that was written read again."""
+        self._ready, self._chunk = None, []
+        self._read.clear()
+        self._read_to = self._at
+
+    async def _next_chunk(self) -> list[JudgedBatch]:
+        """Judges as much as is written at once; how little there is says whether there is a backlog."""
+        chunk: list[JudgedBatch] = []
+        elements = size = 0
+        while not (more := elements >= _CHUNK_ELEMENTS or size >= _READ_BYTES):
+            if not self._read:
+                self._read.extend(await self._journal.read(self._read_to, _READ_BYTES))
+            if not self._read:
+                break
+            batch = self._read.popleft()
+            self._read_to = batch.sequence
+            chunk.append(await self._judge(batch))
+            elements += chunk[-1].elements
+            size += len(batch.body)
+        self._has_more = more
+        return chunk
 
     async def _judge(self, batch: JournalBatch) -> JudgedBatch:
         # Also what was answered 400: today's rules may understand more than those of that day.
@@ -268,6 +311,11 @@ class Projector:
             *await self._poison_in(batch, suspects[:half], raws),
             *await self._poison_in(batch, suspects[half:], raws),
         ]
+
+
+async def _ended(*tasks: asyncio.Task[Any] | None) -> None:
+    """Returns when all of them are; what they raise is looked at."""
+    await asyncio.gather(*(task for task in tasks if task is not None), return_exceptions=True)
 
 
 def _without(batch: JudgedBatch, bad: Sequence[Judged], raws: dict[int, bytes], reason: str) -> JudgedBatch:

@@ -21,8 +21,6 @@ WHOLE_BODY: Final = (1 << INDEX_BITS) - 1
 
 # A report's rank is one integer whose order is the design's "which report decides": every final above every
 # pending, then the reported time (one that cannot be parsed below all), then DELIVERED above NOT_DELIVERED.
-LEAST_RANK: Final = -(1 << 63)
-"""Below that of every report."""
 _FINAL: Final = 3_000_000_000_000_000_000
 _UNPARSED: Final = -2_000_000_000_000_000_000
 

@@ -45,15 +45,15 @@ async def test_a_store_that_turns_out_damaged_is_replaced_while_running(
     path = tmp_path / "store.db"
     settings = load_settings({"assume_timezone": "Europe/Lisbon", "max_elements": 7}, {})
     projection = await Projection.open(path, journal, settings)
-    real = SqliteStore.project
+    real = SqliteStore.write
     broken = projection._store
 
-    async def project(self: SqliteStore, batches: Any, *, keep: bool = True) -> None:
+    async def write(self: SqliteStore, ready: Any, *, keep: bool = True) -> None:
         if self is broken:
             _corrupt()
-        await real(self, batches, keep=keep)
+        await real(self, ready, keep=keep)
 
-    monkeypatch.setattr(SqliteStore, "project", project)
+    monkeypatch.setattr(SqliteStore, "write", write)
     running = asyncio.create_task(projection.run())
     async with asyncio.timeout(20):
         while projection._store is broken or not await projection._store.checkpoint():  # noqa: ASYNC110

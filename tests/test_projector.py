@@ -17,6 +17,7 @@ from hooklab import projector as projector_module
 from hooklab.journal.base import JournalUnavailable
 from hooklab.projector import Projector
 from hooklab.store import sqlite as store_module
+from hooklab.store.base import Prepared
 from hooklab.store.fold import JudgedBatch
 from hooklab.store.fold import fold as plain_fold
 from hooklab.store.sqlite import SqliteStore
@@ -249,14 +250,14 @@ async def test_a_disk_that_fails_is_waited_for_and_not_taken_for_poison(
     journal.add(body_of(pair()))
     store = await SqliteStore.open(tmp_path / "store.db")
     failures = [sqlite3.OperationalError("database or disk is full"), OSError(5, "I/O"), JournalUnavailable("fsync")]
-    real = store.project
+    real = store.write
 
-    async def project_or_fail(batches: Any, *, keep: bool = True) -> None:
+    async def write_or_fail(ready: Prepared, *, keep: bool = True) -> None:
         if failures:
             raise failures.pop()
-        await real(batches, keep=keep)
+        await real(ready, keep=keep)
 
-    monkeypatch.setattr(store, "project", project_or_fail)
+    monkeypatch.setattr(store, "write", write_or_fail)
     running = Projector(journal, store, assumed=UTC, max_elements=50)
     task = asyncio.create_task(running.run())
     async with asyncio.timeout(10):
@@ -284,3 +285,30 @@ async def test_finish_projects_what_is_there_and_no_longer_than_asked(tmp_path: 
     await task
     assert await store.checkpoint() == len(journal.batches)
     await store.close()
+
+
+async def test_a_retry_of_the_quarantine_between_two_chunks_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was prepared before somebody else wrote is not written, but prepared anew: the same rows as without."""
+    monkeypatch.setattr(projector_module, "_CHUNK_ELEMENTS", 5)
+    journal = journal_of_many(6)
+    await project(journal, tmp_path / "plain.db")
+    store = await SqliteStore.open(tmp_path / "store.db")
+    prepare, between = store.prepare, 0
+
+    async def prepare_and_write(*arguments: Any) -> Prepared:
+        nonlocal between
+        ready = await prepare(*arguments)
+        if len(arguments) == 2 and between < 9:  # ahead, as only a backlog has it
+            between += 1
+            async with store.alone, store.transaction():
+                await store.keep_settings(other=str(between))
+        return ready
+
+    monkeypatch.setattr(store, "prepare", prepare_and_write)
+    await Projector(journal, store, assumed=UTC, max_elements=50).catch_up()
+    await store.close()
+    found, wanted = rows_of(tmp_path / "store.db"), rows_of(tmp_path / "plain.db")
+    assert (found.pop("settings"), wanted.pop("settings"), between) == ([("other", "9")], [], 9)
+    assert found == wanted

@@ -31,8 +31,6 @@ def show_screen(folder: Folder, service: Service, thread: ServiceThread, leaving
         "stop", "detach" (leave the service running), "hangup" (the terminal is gone), "ended" (the service is), or
         "failed" (the screen is; the log says how).
     """
-    # With the default of 5 ms, drawing holds up an answer for as long; measured in the design, section 9.
-    sys.setswitchinterval(0.0005)
 
     async def status() -> ServiceStatus | None:
         if thread.is_alive():

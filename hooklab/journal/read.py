@@ -1,13 +1,13 @@
 """Reads a journal, also one that somebody else writes."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
 import aiosqlite
 
-from hooklab.database import is_damaged, open_reader
+from hooklab.database import is_damaged, on_thread, open_reader, step
 from hooklab.journal.base import JournalBatch, JournalDamaged, JournalUnavailable, digest_of
 from hooklab.journal.schema import COLUMNS, JOURNAL, RAW
 
@@ -30,19 +30,7 @@ class SqliteJournalReader:
 
     async def read(self, after: int, max_bytes: int) -> list[JournalBatch]:
         """See `Journal.read`."""
-        sizes = await self._fetch(
-            "SELECT sequence, length(body) FROM batches WHERE sequence > ? ORDER BY sequence LIMIT 2048",
-            (after,),
-        )
-        last, total = after, 0
-        for sequence, size in sizes:
-            if total and total + size > max_bytes:
-                break
-            last, total = sequence, total + size + _OVERHEAD
-        if last == after:
-            return []
-        rows = await self._fetch(f"{_BATCH} WHERE sequence > ? AND sequence <= ? ORDER BY sequence", (after, last))
-        return [_batch_of(row) for row in rows]
+        return [_batch_of(row) for row in await self._ask(lambda plain: _rows_after(plain, after, max_bytes))]
 
     async def get(self, sequence: int) -> JournalBatch | None:
         """See `Journal.get`."""
@@ -72,13 +60,29 @@ class SqliteJournalReader:
         """Closes the connection."""
         await self._connection.close()
 
-    async def _fetch(self, sql: str, values: Iterable[Any]) -> list[Any]:
+    async def _fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        return await self._ask(lambda plain: step(plain, sql, values))
+
+    async def _ask(self, work: Callable[[sqlite3.Connection], list[Any]]) -> list[Any]:
         try:
-            return list(await self._connection.execute_fetchall(sql, values))
+            return await on_thread(self._connection, work)
         except sqlite3.DatabaseError as error:
             if is_damaged(error):
                 raise JournalDamaged(str(error)) from error
             raise
+
+
+def _rows_after(plain: sqlite3.Connection, after: int, max_bytes: int) -> list[Any]:
+    rows: list[Any] = []
+    total = 0
+    cursor = plain.execute(f"{_BATCH} WHERE sequence > ? ORDER BY sequence", (after,))
+    for row in cursor:
+        total += len(row[-1]) + _OVERHEAD
+        if rows and total > max_bytes:
+            break
+        rows.append(row)
+    cursor.close()  # or its read would go on
+    return rows
 
 
 def _batch_of(row: Any) -> JournalBatch:

@@ -5,14 +5,29 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from hooklab.database import Statement
 from hooklab.insights import Measured
 from hooklab.metrics import Counters, Signs
-from hooklab.store.fold import JudgedBatch
+from hooklab.store.fold import Changes, Held, JudgedBatch
 from hooklab.wire import Report
 
 
 class StoreError(Exception):
     """The store cannot be used; the text says why and what to do."""
+
+
+class Outdated(Exception):  # noqa: N818  it is a state
+    """What was prepared does not hold any more."""
+
+
+class Prepared(Struct, frozen=True):
+    """A chunk that can be written: how, what it touches, and as of which state of the store."""
+
+    batches: Sequence[JudgedBatch]
+    held: Held
+    changes: Changes
+    statements: Sequence[Statement]
+    generation: int
 
 
 class MessageRow(Struct, frozen=True, kw_only=True):
@@ -256,6 +271,21 @@ class Store(Protocol):
         Args:
             batches: in order of their sequence, all after the checkpoint.
             keep: False tries it and takes it back.
+        """
+
+    async def prepare(self, batches: Sequence[JudgedBatch], before: "Prepared | None" = None) -> "Prepared":
+        """Looks up what `batches` touch and works out what they change; nothing is written.
+
+        Args:
+            batches: in order of their sequence, all after the checkpoint.
+            before: what is prepared and not written yet; `write` it first.
+        """
+
+    async def write(self, ready: "Prepared", *, keep: bool = True) -> None:
+        """Writes what was prepared, and the checkpoint, in one transaction; nothing if it raises.
+
+        Raises:
+            Outdated: somebody else wrote since it was prepared.
         """
 
     async def settings(self) -> dict[str, str]:

@@ -4,10 +4,11 @@ A backend reads what the chunk touches (`Held`), calls `fold`, and writes the `C
 row is touched twice, whatever the chunk holds; how chunks fall changes nothing in the rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, TypeVar
 
 from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from hooklab import rules
 from hooklab.facts import TENTH, TOTAL_OF, Fact, facts_of, half_seconds, name_of, number_of, quarters_off
@@ -103,6 +104,28 @@ class Held(Struct):
     """The key that the next new message gets."""
     texts: Mapping[str, int]
     """The texts that are kept once, with their numbers."""
+    wanted: Collection[bytes] = ()
+    """The messages that the chunk touches, known or not."""
+
+
+def succeeding(before: Held, changes: "Changes", found: Held) -> Held:
+    """What a chunk touches, when the chunk before is not written yet.
+
+    Args:
+        before: what that one touched, as `fold` left it.
+        changes: what it changes.
+        found: what the store has of this one.
+    """
+    ours = {key: held for key in found.wanted if (held := before.messages.get(key)) is not None}
+    keys = {held.id for held in ours.values()}
+    return Held(
+        bodies={**found.bodies, **changes.bodies},
+        messages={**found.messages, **ours},
+        reports=found.reports | {report for report in before.reports if report[0] in keys} if keys else found.reports,
+        next_message=before.next_message,
+        texts={**found.texts, **{text: number for number, text in changes.texts.new}},
+        wanted=found.wanted,
+    )
 
 
 ReportRow = tuple[int, bytes, int, int, Coded, Coded, str | None]
@@ -157,7 +180,7 @@ class _Folding:
         self._were: dict[int, Life] = {}
         self._numbers: dict[str | None, int] = {None: 0}
         self._named: set[str | None] = {None}
-        self._described: set[str | None] = {None}
+        self._mentioned: set[tuple[str | None, str | None, int]] = set()
         self._lags: dict[int, dict[int, int]] = {}
         self._first_new = held.next_message
         self.changes = Changes(Texts(held.texts))
@@ -225,10 +248,10 @@ class _Folding:
 
         All that there is goes through here one by one, hence the length and the local names.
         """
-        held, rows, named, received_at = self._held, self.changes.reports, self._named, batch.received_at
+        held, rows, mentioned, received_at = self._held, self.changes.reports, self._mentioned, batch.received_at
         messages, known, old, first_new = held.messages, held.reports, self.changes.old_messages, self._first_new
         lags = self._lags.setdefault(received_at // HOUR, {})
-        texts, described = self.changes.texts, self._described
+        texts = self.changes.texts
         meant = rules.state_named(batch.label)
         arrival_of_batch = rules.pack(batch.sequence, 0)
         counts, late = [0, 0, 0], 0
@@ -237,8 +260,9 @@ class _Folding:
             status = report.status
             arrival = arrival_of_batch + one.index
             message = messages.get(report.message_id)
+            said = rules.verdict_of(report, one.reported_us, one.sent_us)
             if message is None:
-                message = self._new_message(report.message_id, received_at)
+                message = self._new_message(report.message_id, said, received_at)
             elif message.id < first_new and message.id not in old:
                 old[message.id] = message
                 self._were[message.id] = self._life(message)
@@ -252,14 +276,10 @@ class _Folding:
                 self.changes.repeats.append((message.id, arrival, report.digest, int(retry)))
                 continue
             known.add(key)
-            if report.organization_id not in named:
-                self._name(report.organization_id)
-                texts.keep(report.organization_id)
-            if report.description not in described:
-                described.add(report.description)
-                texts.keep(report.description)
-            if status == NOT_DELIVERED:
-                self._name(report.description)
+            says = report.organization_id, report.description, status
+            if says not in mentioned:
+                mentioned.add(says)
+                self._mention(*says)
             if one.reported_us is not None:
                 tenths = (received_at - one.reported_us) // TENTH
                 lags[tenths] = lags.get(tenths, 0) + 1
@@ -269,7 +289,8 @@ class _Folding:
             elif rules.is_late(status, arrival, message.first_final):
                 message.seen |= rules.LATE
                 late += 1
-            rules.absorb(message, rules.verdict_of(report, one.reported_us, one.sent_us))
+            if message.reports:  # a new message has just this one
+                rules.absorb(message, said)
             message.reports += 1
             message.new_at = received_at
             counts[status] += 1
@@ -292,6 +313,14 @@ class _Folding:
             assert text is not None
             number = self._numbers[text] = number_of(name_of(text))
         return number
+
+    def _mention(self, organization: str | None, description: str | None, status: int) -> None:
+        """Keeps what a new report says that many say alike."""
+        self._name(organization)
+        if status == NOT_DELIVERED:
+            self._name(description)
+        for text in (organization, description):
+            self.changes.texts.keep(text)
 
     def _name(self, text: str | None) -> None:
         """Keeps the name of a new report, whatever decides in the end: how chunks fall must not show."""
@@ -327,18 +356,16 @@ class _Folding:
         for fact in facts:
             counts[fact] = counts.get(fact, 0) + by
 
-    def _new_message(self, message_id: bytes, received_at: int) -> HeldMessage:
+    def _new_message(self, message_id: bytes, said: Verdict, received_at: int) -> HeldMessage:
         held = self._held
         key = held.next_message
-        message = HeldMessage(*_NOTHING, key, message_id, None, 0, 0, received_at, received_at)
+        message = HeldMessage(*astuple(said), key, message_id, None, 0, 0, received_at, received_at)
         held.next_message = key + 1
         held.messages[message_id] = message
         self.changes.new_messages.append(message)
         return message
 
 
-_NOTHING: Final = (rules.LEAST_RANK, 0, None, None, None, None, None, None, None)
-"""The verdict of no report at all: whatever is merged with it stays."""
 _K = TypeVar("_K")
 
 

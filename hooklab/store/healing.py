@@ -93,7 +93,6 @@ class SqliteHealing:
         """Writes all of it in one transaction; nothing if it raises."""
         async with self._store.transaction():
             await self._write(changes)
-        self._store.forget_texts()
 
     async def _write(self, changes: Rewrite) -> None:
         connection = self._store.connection

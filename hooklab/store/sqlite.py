@@ -3,19 +3,31 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from importlib import resources
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Self
 
 import aiosqlite
 
-from hooklab.database import Kind, Statement, checkpoint, for_rows, open_writer, put_rows, run, run_as_one
+from hooklab.database import (
+    Kind,
+    Statement,
+    checkpoint,
+    fetch_now,
+    for_rows,
+    on_thread,
+    open_writer,
+    put_rows,
+    run_as_one,
+    step,
+)
 from hooklab.files import fsync
 from hooklab.rules import unpack
+from hooklab.store.base import Outdated, Prepared
 from hooklab.store.compact import DESCRIPTION, FIRST_FINAL, LAST_AT, MSISDN, NEW_AT, ORGANIZATION, Texts, number_coded
-from hooklab.store.fold import TOTALS, Changes, Held, HeldMessage, JudgedBatch, fold
+from hooklab.store.fold import TOTALS, Changes, Held, HeldMessage, JudgedBatch, fold, succeeding
 from hooklab.store.rewrite import Rewrite
 
 log = logging.getLogger("hooklab.store")
@@ -85,6 +97,7 @@ class SqliteStore:
         self.alone = asyncio.Lock()
         """Held around a transaction: whoever writes shares this one connection."""
         self._texts: dict[str, int] | None = None
+        self._generation = 0
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -127,10 +140,36 @@ class SqliteStore:
     async def project(self, batches: Sequence[JudgedBatch], *, keep: bool = True) -> None:
         """See `Store.project`."""
         async with self.alone:
-            changes = fold(batches, await self._held(batches))
-            await run_as_one(self.connection, list(_all_of(changes)), keep=keep)
-            if keep:
-                (await self.texts()).update({text: number for number, text in changes.texts.new})
+            await self._write(await self.prepare(batches), keep=keep)
+
+    async def prepare(self, batches: Sequence[JudgedBatch], before: Prepared | None = None) -> Prepared:
+        """See `Store.prepare`."""
+        generation = self._generation
+        held = await self._held(batches)
+        if before is not None:
+            held = succeeding(before.held, before.changes, held)
+        changes = fold(batches, held)
+        self._texts = {**held.texts, **{text: number for number, text in changes.texts.new}}
+        return Prepared(batches, held, changes, list(_all_of(changes)), generation)
+
+    async def write(self, ready: Prepared, *, keep: bool = True) -> None:
+        """See `Store.write`."""
+        async with self.alone:
+            await self._write(ready, keep=keep)
+
+    async def _write(self, ready: Prepared, *, keep: bool) -> None:
+        kept = False
+        try:
+            self._require_of_now(ready)
+            await run_as_one(self.connection, ready.statements, keep=keep)
+            kept = keep
+        finally:
+            if not kept:
+                self._texts = None
+
+    def _require_of_now(self, ready: Prepared) -> None:
+        if ready.generation != self._generation:
+            raise Outdated
 
     async def texts(self) -> dict[str, int]:
         """The texts that are kept once, with their numbers."""
@@ -138,13 +177,10 @@ class SqliteStore:
             self._texts = {text: number for number, text in await self.fetch("SELECT id, text FROM texts")}
         return self._texts
 
-    def forget_texts(self) -> None:
-        """Has them read anew: somebody else wrote some."""
-        self._texts = None
-
     @contextlib.asynccontextmanager
     async def transaction(self, *, keep: bool = True) -> AsyncIterator[None]:
         """Takes back what was written if the block raises, or if it is not to be kept."""
+        self._outdate()
         await self.fetch("BEGIN IMMEDIATE")
         try:
             yield
@@ -153,6 +189,13 @@ class SqliteStore:
             if self.connection.in_transaction:
                 await self.fetch("ROLLBACK")
             raise
+        finally:
+            self._outdate()
+
+    def _outdate(self) -> None:
+        """What was prepared may not be written any more: it does not know of what is written now."""
+        self._generation += 1
+        self._texts = None
 
     async def settle_on_disk(self) -> None:
         """Moves all of the WAL into the file and fsyncs it.
@@ -169,36 +212,36 @@ class SqliteStore:
 
     async def _held(self, batches: Sequence[JudgedBatch]) -> Held:
         """What is held of what `batches` touch."""
-        digests = [(digest,) for digest in {batch.digest: None for batch in batches}]
-        wanted = [(id_,) for id_ in {one.report.message_id: None for batch in batches for one in batch.judged}]
-        asked = [
-            list(for_rows(_BODIES, digests, ")")),
-            list(for_rows(f"SELECT {_READ} FROM messages WHERE message_id IN (", wanted, ")")),
-        ]
-        found = await run(self.connection, [*asked[0], *asked[1], (_LAST_MESSAGE, ())])
-        bodies = chain.from_iterable(found[: len(asked[0])])
-        messages = {row[_ID_COLUMN]: HeldMessage(*row) for rows in found[len(asked[0]) : -1] for row in rows}
+        texts = await self.texts()
+        digests = list({(batch.digest,): None for batch in batches})
+        reports = {(one.report.message_id, one.report.digest): None for batch in batches for one in batch.judged}
+        bodies, rows, known, last = await on_thread(self.connection, lambda plain: _look_up(plain, digests, reports))
         return Held(
             bodies={digest: (first, times, last_at) for digest, first, times, last_at in bodies},
-            messages=messages,
-            reports=await self._known(batches, messages) if messages else set(),
-            next_message=found[-1][0][0] + 1,
-            texts=await self.texts(),
+            messages={row[_ID_COLUMN]: HeldMessage(*row) for row in rows},
+            reports=known,
+            next_message=last + 1,
+            texts=texts,
+            wanted={message_id for message_id, _ in reports},
         )
-
-    async def _known(
-        self, batches: Sequence[JudgedBatch], messages: Mapping[bytes, HeldMessage]
-    ) -> set[tuple[int, bytes]]:
-        keys = {
-            (held.id, one.report.digest): None
-            for batch in batches
-            for one in batch.judged
-            if (held := messages.get(one.report.message_id)) is not None
-        }
-        return set(chain.from_iterable(await run(self.connection, list(for_rows(_REPORTS, list(keys), _AS_V)))))
 
     async def fetch(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return list(await self.connection.execute_fetchall(sql, values))
+
+
+def _look_up(
+    plain: sqlite3.Connection, digests: Sequence[tuple[bytes]], reports: Collection[tuple[bytes, bytes]]
+) -> tuple[list[Any], list[Any], set[tuple[int, bytes]], int]:
+    """The rows of bodies and messages that are held, the reports (message, digest) that are, and the last message."""
+    wanted = list({(message_id,): None for message_id, _ in reports})
+    rows = fetch_now(plain, f"SELECT {_READ} FROM messages WHERE message_id IN (", wanted, ")")
+    known: set[tuple[int, bytes]] = set()
+    if rows:
+        keys = {row[_ID_COLUMN]: row[_ID_COLUMN - 1] for row in rows}
+        asked = [(keys[message_id], digest) for message_id, digest in reports if message_id in keys]
+        known.update(fetch_now(plain, _REPORTS, asked, _AS_V))
+    [(last,)] = step(plain, _LAST_MESSAGE, ())
+    return fetch_now(plain, _BODIES, digests, ")"), rows, known, last
 
 
 def _all_of(changes: Changes) -> Iterator[Statement]:
