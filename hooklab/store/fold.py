@@ -359,7 +359,8 @@ class _Folding:
     def _new_message(self, message_id: bytes, said: Verdict, received_at: int) -> HeldMessage:
         held = self._held
         key = held.next_message
-        message = HeldMessage(*astuple(said), key, message_id, None, 0, 0, received_at, received_at)
+        # All fields of a Verdict come first in a HeldMessage.
+        message = HeldMessage(*astuple(said), key, message_id, None, 0, 0, received_at, received_at)  # type: ignore[call-arg]
         held.next_message = key + 1
         held.messages[message_id] = message
         self.changes.new_messages.append(message)
