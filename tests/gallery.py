@@ -28,7 +28,7 @@ from tui_fakes import NOW, URL, FakeClock, status
 from tui_stage import colours
 
 from hooklab.files import Folder
-from hooklab.journal.base import NewBatch, digest_of
+from hooklab.journal.base import NewBatch
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.metrics import ServiceStatus
 from hooklab.monitor import FolderMonitor
@@ -99,7 +99,7 @@ def _batch(received_at: int, body: bytes, label: str | None) -> NewBatch:
         malformed = not isinstance(json.loads(body), list)
     except ValueError:
         malformed = True
-    return NewBatch(received_at, len(body) % 5, "203.0.113.7", label, _HEADERS, body, digest_of(body), malformed)
+    return NewBatch(received_at, len(body) % 5, "203.0.113.7", label, _HEADERS, body, malformed)
 
 
 class Filled(NamedTuple):

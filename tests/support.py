@@ -1,11 +1,13 @@
 """What tests share: reports to send, a service in a process of its own, and a client that speaks raw HTTP."""
 
+import contextlib
 import http.client
 import json
 import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hooklab.files import Folder, socket_address
+from hooklab.journal.packing import Packer
 
 TOKEN = "test-token-0123456789"
 ORGANIZATION = "6f1a3c1e-52a4-4c43-9d8e-0c9a53d1b7aa"
@@ -230,3 +233,28 @@ def conserved(counters: dict[str, Any]) -> bool:
     """The conservation law of the design's section 4."""
     known = counters["reports"] + counters["repeats"] + counters["quarantined"] - counters["malformed"]
     return bool(counters["elements"] == known)
+
+
+def spoil(path: Path, sequence: int) -> None:
+    """Changes one byte of what a closed journal holds of a batch."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        [(stored,)] = connection.execute("SELECT body FROM batches WHERE sequence = ?", (sequence,))
+    at = path.read_bytes().index(stored) + len(stored) // 2
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 0x10]))
+
+
+def unpacking(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """For a journal: in SQL there are now ``body_of(encoding, body)`` and ``headers_of(encoding, headers, body)``.
+
+    They give what was received, in whichever encoding a row has it.
+    """
+    packer = Packer()
+    connection.create_function("body_of", 2, lambda encoding, body: packer.unpack(body)[2] if encoding else body)
+    connection.create_function(
+        "headers_of", 3, lambda encoding, headers, body: packer.unpack(body)[1] if encoding else headers
+    )
+    return connection

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from faults.stage import wait_until
-from support import RunningService, body_of, hooklab, json_lines_of, json_of, pair, report
+from support import RunningService, body_of, hooklab, json_lines_of, json_of, pair, report, spoil
 from test_journal import batch
 from test_projector import rows_of
 from test_store import MemoryJournal
@@ -138,10 +138,7 @@ def test_a_batch_shows_that_its_body_was_damaged_since(tmp_path: Path) -> None:
     with RunningService(folder) as service:
         service.post(body_of([report(Msisdn="351900000771")]))
         service.settled()
-    raw = (folder / "journal.db").read_bytes()
-    with (folder / "journal.db").open("r+b") as file:
-        file.seek(raw.index(b"351900000771"))
-        file.write(b"351900000770")
+    spoil(folder / "journal.db", 1)
     done = hooklab("batch", "1", data_dir=folder)
     assert b"damaged on the disk" in done.stdout
 

@@ -5,14 +5,13 @@ import json
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import pytest
 from faults.machine import MIB, skipping, small_disk
 from faults.stage import wait_until
-from support import RunningService, body_of, conserved, pair
+from support import RunningService, body_of, conserved, pair, unpacking
 
 from hooklab import database
 from hooklab.journal.base import JournalFull, JournalUnavailable, NewBatch
@@ -63,7 +62,7 @@ def test_a_full_disk_is_503_and_nothing_else_until_there_is_room_again(small: Pa
         assert conserved(counters)
         assert service.process.poll() is None
     journal = sqlite3.connect(folder / "journal.db")
-    kept = [body for (body,) in journal.execute("SELECT body FROM batches")]
+    kept = [body for (body,) in unpacking(journal).execute("SELECT body_of(encoding, body) FROM batches")]
     journal.close()
     assert len(kept) == len(set(kept))
     assert set(acknowledged) <= set(kept) <= {*acknowledged, *refused}
@@ -81,15 +80,15 @@ def test_a_full_disk_is_503_and_nothing_else_until_there_is_room_again(small: Pa
 
 def a_batch(body: bytes = b"[]") -> NewBatch:
     """What the receiver hands over."""
-    digest = blake2b(body, digest_size=16).digest()
-    return NewBatch(1_795_000_000_000_000, 1, "127.0.0.1", None, "[]", body, digest, malformed=False)
+    return NewBatch(1_795_000_000_000_000, 1, "127.0.0.1", None, "[]", body, malformed=False)
 
 
 def bodies_in(path: Path) -> list[bytes]:
     """What is on disk, as another connection reads it."""
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        return [body for (body,) in connection.execute("SELECT body FROM batches ORDER BY sequence")]
+        found = unpacking(connection).execute("SELECT body_of(encoding, body) FROM batches ORDER BY sequence")
+        return [body for (body,) in found]
     finally:
         connection.close()
 
@@ -125,13 +124,13 @@ class Disk:
 class HeldUp:
     """Stands before the journal's insert and lets it go on when told to."""
 
-    def __init__(self, insert: Callable[[list[NewBatch]], Any]) -> None:
+    def __init__(self, insert: Callable[[Any], Any]) -> None:
         self._insert = insert
         self.go = asyncio.Event()
         self.begun = asyncio.Event()
         self.groups: list[int] = []
 
-    async def __call__(self, batches: list[NewBatch]) -> None:
+    async def __call__(self, batches: Any) -> None:
         self.begun.set()
         self.groups.append(len(batches))
         await self.go.wait()
@@ -202,7 +201,7 @@ async def test_a_failed_commit_refuses_its_own_group_alone(
     journal, real = disk.journal, disk.journal._insert
     failing = [True]
 
-    async def insert(batches: list[NewBatch]) -> None:
+    async def insert(batches: Any) -> None:
         if failing:
             failing.clear()
             raise fault

@@ -18,7 +18,7 @@ from test_store import MemoryJournal
 
 from hooklab import projector as projector_module
 from hooklab.insights import Insights, insights
-from hooklab.journal.base import JournalBatch
+from hooklab.journal.base import JournalBatch, digest_of
 from hooklab.projector import Projector
 from hooklab.store.read import SqliteStoreReader
 from hooklab.store.sqlite import SqliteStore
@@ -44,7 +44,15 @@ class TimedJournal(MemoryJournal):
         new = batch(body_of(reports))
         self.batches.append(
             JournalBatch(
-                len(self.batches) + 1, received_at, 1, "p", None, new.headers, new.body, new.digest, malformed=False
+                len(self.batches) + 1,
+                received_at,
+                1,
+                "p",
+                None,
+                new.headers,
+                new.body,
+                digest_of(new.body),
+                malformed=False,
             )
         )
 

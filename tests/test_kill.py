@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from support import RunningService, body_of, conserved, json_of, pair, report
+from support import RunningService, body_of, conserved, json_of, pair, report, unpacking
 
 from hooklab.store.compact import REPORTED_AT
 
@@ -148,7 +148,8 @@ def test_nothing_acknowledged_is_lost_and_nothing_counts_twice_over_many_kills(t
 def _journaled(folder: Path) -> list[bytes]:
     journal = sqlite3.connect(f"file:{folder / 'journal.db'}?mode=ro", uri=True)
     try:
-        sequences, bodies = zip(*journal.execute("SELECT sequence, body FROM batches ORDER BY sequence"), strict=True)
+        rows = unpacking(journal).execute("SELECT sequence, body_of(encoding, body) FROM batches ORDER BY sequence")
+        sequences, bodies = zip(*rows, strict=True)
         assert sequences == tuple(range(1, len(sequences) + 1))
         return list(bodies)
     finally:

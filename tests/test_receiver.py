@@ -12,7 +12,18 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import pytest
-from support import TOKEN, RunningService, body_of, conserved, json_lines_of, json_of, pair, read_to_end, report
+from support import (
+    TOKEN,
+    RunningService,
+    body_of,
+    conserved,
+    json_lines_of,
+    json_of,
+    pair,
+    read_to_end,
+    report,
+    unpacking,
+)
 
 MAX_BODY = 65536
 HOOK = f"/hooks/{TOKEN}"
@@ -130,7 +141,8 @@ def watching(service: RunningService) -> Iterator[Watch]:
         Kept(*row)
         for row in journal(
             service,
-            "SELECT body, label, malformed, headers FROM batches WHERE sequence > ? ORDER BY sequence",
+            "SELECT body_of(encoding, body), label, malformed, headers_of(encoding, headers, body) FROM batches"
+            " WHERE sequence > ? ORDER BY sequence",
             last or 0,
         )
     ]
@@ -140,7 +152,7 @@ def journal(service: RunningService, sql: str, *values: Any) -> list[tuple[Any, 
     """Rows of the journal, read beside the service."""
     uri = f"file:{service.data_dir / 'journal.db'}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=20)) as connection:
-        return connection.execute(sql, values).fetchall()
+        return unpacking(connection).execute(sql, values).fetchall()
 
 
 def assert_discreet(service: RunningService) -> None:
@@ -579,7 +591,7 @@ def test_who_leaves_before_the_answer_is_journaled_nonetheless(service: RunningS
         client.send(request(body=body))
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # close() resets
     ends = time.monotonic() + 20
-    while not journal(service, "SELECT 1 FROM batches WHERE body = ?", body):
+    while not journal(service, "SELECT 1 FROM batches WHERE body_of(encoding, body) = ?", body):
         assert time.monotonic() < ends
 
 

@@ -125,7 +125,7 @@ def test_a_body_on_its_way_at_sigterm_is_still_taken(tmp_path: Path) -> None:
         assert client.end() == b""
         service._collect()
         assert service.process.returncode == 0
-        assert journal(service, "SELECT body FROM batches") == [(body,)]
+        assert journal(service, "SELECT body_of(encoding, body) FROM batches") == [(body,)]
 
 
 def test_a_body_that_does_not_come_is_answered_503_at_the_end(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_request_that_waits_at_the_end_is_answered_503(tmp_path: Path) -> None
         assert client.end() == b""
         service._collect()
         assert service.process.returncode == 0
-        assert journal(service, "SELECT body FROM batches") == [(b"[1]",)]
+        assert journal(service, "SELECT body_of(encoding, body) FROM batches") == [(b"[1]",)]
 
 
 def wait_until_read(service: RunningService) -> None:

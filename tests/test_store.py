@@ -14,7 +14,7 @@ from support import Report, body_of, conserved, pair, report
 from test_journal import batch
 
 from hooklab.filters import parse_filter
-from hooklab.journal.base import JournalBatch
+from hooklab.journal.base import JournalBatch, digest_of
 from hooklab.metrics import Counters, Signs
 from hooklab.projector import Projector
 from hooklab.rules import WHOLE_BODY, pack
@@ -44,7 +44,7 @@ class MemoryJournal:
         at = len(self.batches) + 1
         received_at = self.now or NOON + at * SECOND
         self.batches.append(
-            JournalBatch(at, received_at, 1, new.peer, label, new.headers, body, new.digest, malformed)
+            JournalBatch(at, received_at, 1, new.peer, label, new.headers, body, digest_of(body), malformed)
         )
 
     async def append(self, batch: Any) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from support import RunningService, body_of, hooklab, pair
+from support import RunningService, body_of, hooklab, pair, unpacking
 
 from hooklab.cli import main
+from hooklab.journal.packing import Packer, seal_of
 
 Line = dict[str, Any]
 
@@ -241,6 +242,7 @@ _REPORT: Final = "UPDATE reports SET {} WHERE message = 7"
 _BATCH: Final = "UPDATE batches SET {} WHERE sequence = 3"
 _REPEAT: Final = "WHERE arrival = (SELECT min(arrival) FROM repeats)"
 _FIRST: Final = "UPDATE messages SET {} WHERE id = (SELECT min(id) FROM messages WHERE {})"
+_OTHER: Final = Packer().pack("127.0.0.1", "[]", b"[1]")
 FAULTS: Final = {
     # What hooklab might do wrong: the file, a statement that does it to a copy, and what the difference names.
     "a state": ("store", _FIRST.format("rank = rank - 1", "rank & 1"), "state"),
@@ -288,7 +290,7 @@ FAULTS: Final = {
     ),
     "a body changed": (
         "journal",
-        _BATCH.format("body = CAST(body || ' ' AS BLOB)"),
+        _BATCH.format(f"body = x'{_OTHER.hex()}', digest = x'{seal_of(_OTHER).hex()}'"),
         "batches that the truth does not know",
     ),
     "a label changed": ("journal", _BATCH.format("label = 'x'"), "label"),
@@ -346,7 +348,7 @@ def test_others_requests_are_a_difference_unless_they_are_allowed(story: Story, 
     """Another sender's bodies, well-formed or not. One of the campaign's that somebody sends again is never right."""
     folder = story.copy(tmp_path)
     journal = sqlite3.connect(folder / "journal.db")
-    [(known,)] = journal.execute("SELECT body FROM batches WHERE sequence = 1")
+    [(known,)] = unpacking(journal).execute("SELECT body_of(encoding, body) FROM batches WHERE sequence = 1")
     journal.close()
     with RunningService(folder) as service:
         for body in (body_of([*pair(), "odd"]), b"not JSON"):

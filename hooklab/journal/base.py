@@ -39,8 +39,6 @@ class NewBatch(Struct, frozen=True, gc=False):
     headers: str
     """Chosen headers, a JSON array of [name, value]; at most 4 KiB."""
     body: bytes
-    digest: bytes
-    """As `digest_of` gives it."""
     malformed: bool
     """Not JSON, or not an array: kept, answered 400."""
 

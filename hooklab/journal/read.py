@@ -9,7 +9,8 @@ import aiosqlite
 
 from hooklab.database import is_damaged, on_thread, open_reader, step
 from hooklab.journal.base import JournalBatch, JournalDamaged, JournalUnavailable, digest_of
-from hooklab.journal.schema import COLUMNS, JOURNAL, RAW
+from hooklab.journal.packing import PACKED, RAW, Packer, is_whole, size_of
+from hooklab.journal.schema import COLUMNS, JOURNAL
 
 _BATCH: Final = f"SELECT sequence, {COLUMNS} FROM batches"
 _OVERHEAD: Final = 512
@@ -22,6 +23,7 @@ class SqliteJournalReader:
     def __init__(self, connection: aiosqlite.Connection) -> None:
         """Takes an open read-only connection."""
         self._connection = connection
+        self._packer = Packer()
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -30,12 +32,12 @@ class SqliteJournalReader:
 
     async def read(self, after: int, max_bytes: int) -> list[JournalBatch]:
         """See `Journal.read`."""
-        return [_batch_of(row) for row in await self._ask(lambda plain: _rows_after(plain, after, max_bytes))]
+        return [self._batch_of(row) for row in await self._ask(lambda plain: _rows_after(plain, after, max_bytes))]
 
     async def get(self, sequence: int) -> JournalBatch | None:
         """See `Journal.get`."""
         rows = await self._fetch(f"{_BATCH} WHERE sequence = ?", (sequence,))
-        return _batch_of(rows[0]) if rows else None
+        return self._batch_of(rows[0]) if rows else None
 
     async def span(self) -> tuple[int, int]:
         """See `Journal.span`."""
@@ -55,6 +57,22 @@ class SqliteJournalReader:
         """How many batches are held up to sequence `last`."""
         [(count,)] = await self._fetch("SELECT count(*) FROM batches WHERE sequence <= ?", (last,))
         return int(count)
+
+    def _batch_of(self, row: Any) -> JournalBatch:
+        sequence, received_at, took_ms, peer, label, headers, malformed, digest, encoding, body = row
+        damaged = not is_whole(body, digest)
+        if encoding == PACKED:
+            try:
+                peer, headers, body = self._packer.unpack(body)
+            except ValueError:
+                body, damaged = self._packer.unpack_damaged(body), True
+        elif encoding != RAW:
+            raise JournalUnavailable(
+                f"batch {sequence} has an encoding that this hooklab does not know: {encoding}; use the newer hooklab"
+            )
+        return JournalBatch(
+            sequence, received_at, took_ms, peer, label, headers, body, digest_of(body), bool(malformed), damaged
+        )
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -77,19 +95,9 @@ def _rows_after(plain: sqlite3.Connection, after: int, max_bytes: int) -> list[A
     total = 0
     cursor = plain.execute(f"{_BATCH} WHERE sequence > ? ORDER BY sequence", (after,))
     for row in cursor:
-        total += len(row[-1]) + _OVERHEAD
+        total += size_of(*row[-2:]) + _OVERHEAD
         if rows and total > max_bytes:
             break
         rows.append(row)
     cursor.close()  # or its read would go on
     return rows
-
-
-def _batch_of(row: Any) -> JournalBatch:
-    sequence, received_at, took_ms, peer, label, headers, malformed, digest, encoding, body = row
-    if encoding != RAW:
-        raise JournalUnavailable(f"batch {sequence} has an encoding that this hooklab does not know: {encoding}")
-    actual = digest_of(body)
-    return JournalBatch(
-        sequence, received_at, took_ms, peer, label, headers, body, actual, bool(malformed), actual != digest
-    )

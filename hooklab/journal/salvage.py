@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from hooklab.database import DatabaseError, Kind, put_aside, remove_database
 from hooklab.files import fsync, touch_private
-from hooklab.journal.base import digest_of
+from hooklab.journal.packing import SEAL_BYTES, is_whole
 from hooklab.journal.pages import Pages, Row, Wal
 
 log = logging.getLogger("hooklab.journal")
@@ -34,7 +34,6 @@ _COLUMNS: Final[tuple[tuple[type, ...], ...]] = (
 )
 """What a batch's row may hold, in the order of the journal's schema."""
 _DIGEST, _BODY = 7, 9
-_DIGEST_BYTES: Final = 16
 _SLICE_BYTES: Final = 8 * 1024 * 1024
 _SAYS_EVERY: Final = 5.0
 
@@ -214,12 +213,12 @@ def _is_batch(row: Row) -> bool:
         number > 0
         and len(values) == len(_COLUMNS)
         and all(type(value) in kinds for value, kinds in zip(values, _COLUMNS, strict=True))
-        and len(values[_DIGEST]) == _DIGEST_BYTES
+        and len(values[_DIGEST]) in (SEAL_BYTES, 16)
     )
 
 
 def _is_whole(row: Row) -> bool:
-    return bool(digest_of(row[1][_BODY]) == row[1][_DIGEST])
+    return is_whole(row[1][_BODY], row[1][_DIGEST])
 
 
 def _is_sequence(row: Row) -> bool:

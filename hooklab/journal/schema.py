@@ -20,12 +20,10 @@ JOURNAL: Final = Kind(
         malformed INTEGER NOT NULL,
         digest BLOB NOT NULL,
         encoding INTEGER NOT NULL,
-        body BLOB NOT NULL
+        body BLOB NOT NULL      -- as packing.py writes it, like the digest
     ) STRICT;
     CREATE TABLE probe (id INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT;
     """,
     synchronous="FULL",
 )
-RAW: Final = 0
-"""The only encoding of a body so far: as it came."""
 COLUMNS: Final = "received_at, took_ms, peer, label, headers, malformed, digest, encoding, body"

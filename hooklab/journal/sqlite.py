@@ -7,16 +7,18 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from msgspec import Struct
 
-from hooklab.database import DatabaseError, checkpoint, is_damaged, is_full, is_sound
+from hooklab.database import DatabaseError, checkpoint, is_damaged, is_full, is_sound, on_thread, step
 from hooklab.files import free_and_total
 from hooklab.journal.base import JournalBatch, JournalDamaged, JournalFull, JournalUnavailable, NewBatch
 from hooklab.journal.opening import Opened, open_journal, open_salvaged, reopen_journal
-from hooklab.journal.schema import COLUMNS, RAW
+from hooklab.journal.packing import PACKED, Packer, seal_of
+from hooklab.journal.schema import COLUMNS
 
 log = logging.getLogger("hooklab.journal")
 
@@ -27,6 +29,7 @@ _OVERHEAD: Final = 512
 _COMMIT_OVERHEAD: Final = 16 * 1024
 """Bytes that a commit adds to the WAL beside its rows, roughly: it writes whole pages."""
 _MAX_ROWS: Final = 256
+_SMALL: Final = 8 * 1024
 _CHECKPOINT_BYTES: Final = 16 * 1024 * 1024
 _PROBE_SECONDS: Final = 1.0
 _EXPIRE_SECONDS: Final = 0.25
@@ -47,10 +50,11 @@ class JournalLimits(Struct, frozen=True):
 class _Waiting:
     """One batch in the queue and the answer that waits for it."""
 
-    __slots__ = ("batch", "done", "since", "size")
+    __slots__ = ("batch", "done", "frame", "since", "size")
 
     def __init__(self, batch: NewBatch, done: "asyncio.Future[None]", since: float) -> None:
         self.batch = batch
+        self.frame: bytes | None = None
         self.done = done
         self.size = len(batch.body) + _OVERHEAD
         self.since = since
@@ -74,6 +78,8 @@ class SqliteJournal:
         self._room = room
         self._last = opened.last
         self._grown = asyncio.Event()
+        self._packer = Packer()
+        self._writers_packer = Packer()
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
@@ -113,6 +119,8 @@ class SqliteJournal:
             raise JournalUnavailable(self._damage)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(batch, loop.create_future(), loop.time())
+        if len(batch.body) < _SMALL:  # a large one is packed on SQLite's thread, which takes longer than to get there
+            waiting.frame = self._packer.pack(batch.peer, batch.headers, batch.body)
         if self._queue and self._queued_bytes + waiting.size > self._limits.max_queue:
             raise JournalFull("the queue is full")
         self._queue.append(waiting)
@@ -231,7 +239,7 @@ class SqliteJournal:
         return group
 
     async def _write_group(self, group: list[_Waiting]) -> None:
-        why = await self._try_commit(lambda: self._insert([waiting.batch for waiting in group]), group)
+        why = await self._try_commit(lambda: self._insert(group), group)
         for waiting in group:
             if why is not None:
                 waiting.fail(why)
@@ -319,26 +327,21 @@ class SqliteJournal:
             waiting.fail(f"a commit takes longer than {limit:g} s")
         self._look_again_after(group)
 
-    async def _insert(self, batches: list[NewBatch]) -> None:
-        marks = ",".join(["(?,?,?,?,?,?,?,?,?)"] * len(batches))
-        values: list[Any] = []
-        for batch in batches:
-            values += (
-                batch.received_at,
-                batch.took_ms,
-                batch.peer,
-                batch.label,
-                batch.headers,
-                batch.malformed,
-                batch.digest,
-                RAW,
-                batch.body,
-            )
+    async def _insert(self, group: Sequence[_Waiting]) -> None:
         # One statement in autocommit: one hop to the thread, one fsync.
-        row = await self._writer.execute_insert(f"INSERT INTO batches ({COLUMNS}) VALUES {marks}", values)
-        assert row is not None
-        self._last = row[0]
+        self._last = await on_thread(self._writer, lambda plain: self._insert_now(plain, group))
         self._grown.set()
+
+    def _insert_now(self, plain: sqlite3.Connection, group: Sequence[_Waiting]) -> int:
+        """Writes a group, on SQLite's thread; gives the last sequence."""
+        values: list[Any] = []
+        for waiting in group:
+            one = waiting.batch
+            frame = waiting.frame or self._writers_packer.pack(one.peer, one.headers, one.body)
+            values += (one.received_at, one.took_ms, "", one.label, "", one.malformed, seal_of(frame), PACKED, frame)
+        step(plain, _insertion(len(group)), values)
+        [(last,)] = step(plain, "SELECT last_insert_rowid()", ())
+        return int(last)
 
     async def _probe(self) -> None:
         await self._writer.execute_fetchall(
@@ -358,6 +361,12 @@ class SqliteJournal:
         elif problem is None and self._problem is not None:
             log.warning("the journal can be written again")
         self._problem = problem
+
+
+@lru_cache(maxsize=_MAX_ROWS)
+def _insertion(rows: int) -> str:
+    marks = ",".join(["(?,?,?,?,?,?,?,?,?)"] * rows)
+    return f"INSERT INTO batches ({COLUMNS}) VALUES {marks}"
 
 
 class _NoRoom(Exception):  # noqa: N818  it is a state of the disk

@@ -17,7 +17,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 from msgspec import Struct
 
-from hooklab.journal.base import Journal, JournalFull, JournalUnavailable, NewBatch, digest_of
+from hooklab.journal.base import Journal, JournalFull, JournalUnavailable, NewBatch
 from hooklab.metrics import LatencyHistogram
 from hooklab.receiver.access import Hook
 from hooklab.receiver.protocol import END, LINGER_BYTES, LINGER_SECONDS, OK, REFUSED
@@ -152,7 +152,6 @@ class Receiver:
             label=label,
             headers=headers,
             body=body,
-            digest=digest_of(body),
             malformed=wrong is not None,
         )
         try:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from bench.bodies import after, template
 from bench.many import size
 from hooklab.files import Folder
-from hooklab.journal.base import NewBatch, digest_of
+from hooklab.journal.base import NewBatch
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.projector import Projector
 from hooklab.store.sqlite import SqliteStore
@@ -96,7 +96,7 @@ async def _fill(folder: Folder, batches: int, per_batch: int) -> None:
             for at in range(first, min(first + step, batches)):
                 body = made.body(number)
                 number = after(number)
-                one = NewBatch(_BEGIN + at * 1_000, 2, "127.0.0.1", None, _HEADERS, body, digest_of(body), False)
+                one = NewBatch(_BEGIN + at * 1_000, 2, "127.0.0.1", None, _HEADERS, body, False)
                 waiting.append(journal.append(one))
             await asyncio.gather(*waiting)
     finally:

@@ -35,7 +35,8 @@ from hooklab.config import Settings
 from hooklab.database import open_writer
 from hooklab.journal import sqlite as journal
 from hooklab.journal.base import digest_of
-from hooklab.journal.schema import COLUMNS, JOURNAL, RAW
+from hooklab.journal.packing import RAW
+from hooklab.journal.schema import COLUMNS, JOURNAL
 from hooklab.service import _server, _startup, _tick, tame_collector
 
 NAIVE_FILE: Final = "naive.db"

@@ -9,7 +9,7 @@ from bench.bodies import STEP, Template, template
 from bench.load import Load, Target, run_load, wrk_is_here
 
 from faults.stage import Figures, Stage, wait_until
-from hooklab.journal.base import NewBatch, digest_of
+from hooklab.journal.base import NewBatch
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 
 _AT_ONCE: Final = 256
@@ -77,4 +77,4 @@ async def _fill(path: Path, small: int, large: int) -> None:
 
 def _batch(made: Template, number: int) -> NewBatch:
     body = made.body(number * STEP % (1 << 28))
-    return NewBatch(time.time_ns() // 1000, 0, "127.0.0.1", None, _HEADERS, body, digest_of(body), malformed=False)
+    return NewBatch(time.time_ns() // 1000, 0, "127.0.0.1", None, _HEADERS, body, malformed=False)

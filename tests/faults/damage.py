@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from support import NotReady, RunningService, conserved, hooklab
+from support import NotReady, RunningService, conserved, hooklab, unpacking
 from test_projector import rows_of
 
 from faults.stage import Figures, Stage, wait_until
@@ -111,7 +111,7 @@ def _is_sound(path: Path) -> bool:
 def _bodies(folder: Path) -> dict[int, bytes]:
     with contextlib.closing(sqlite3.connect(folder / "journal.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        return dict(connection.execute("SELECT sequence, body FROM batches"))
+        return dict(unpacking(connection).execute("SELECT sequence, body_of(encoding, body) FROM batches"))
 
 
 def _overwrite(size: int, fill: Callable[[random.Random, int], bytes]) -> Harm:

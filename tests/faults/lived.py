@@ -6,7 +6,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest import mock
@@ -141,7 +140,6 @@ def batch_of(body: bytes, label: str | None = None) -> NewBatch:
         label=label,
         headers="[]",
         body=body,
-        digest=blake2b(body, digest_size=16).digest(),
         malformed=_is_malformed(body),
     )
 
