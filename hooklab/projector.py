@@ -26,6 +26,7 @@ from hooklab.judging import (
     whole,
     why_whole,
 )
+from hooklab.pace import Pace
 from hooklab.store.base import Prepared, Store
 from hooklab.store.fold import Judged, JudgedBatch, Quarantined
 from hooklab.wire import Elements, NotAnArray
@@ -34,12 +35,11 @@ log = logging.getLogger("hooklab.projector")
 
 _READ_BYTES: Final = 1_300_000
 _CHUNK_ELEMENTS: Final = 3_000
-_SLICE_SECONDS: Final = 0.002
 _BETWEEN_LOOKS: Final = 0x1F
 """Elements less one from one look at the clock to the next."""
 _RETRY_SECONDS: Final = 0.5
 _LARGE_BODY: Final = 1024 * 1024
-_GATHER_SECONDS: Final = 0.02
+_GATHER_SECONDS: Final = 0.05
 """How long batches gather before a chunk, unless there is a backlog: a chunk costs the same few dozen hops to
 SQLite's thread whether it holds one batch or a hundred, and those hops are taken from the answers."""
 
@@ -77,7 +77,7 @@ class Projector:
         self._ready: Prepared | None = None
         self._carefully = False
         self._has_more = False
-        self._slice_ends = 0.0
+        self._pace = Pace(journal.is_busy)
 
     async def run(self) -> None:
         """Projects whatever the journal brings until `finish` is called.
@@ -176,7 +176,7 @@ class Projector:
             return bool(chunk)
         ready, chunk = self._ready, self._chunk
         # In this order: what the next chunk touches is looked up before SQLite is busy with writing.
-        preparing = asyncio.create_task(self._store.prepare(chunk, ready)) if chunk else None
+        preparing = asyncio.create_task(self._store.prepare(chunk, ready, self._pace.give_way)) if chunk else None
         writing = asyncio.create_task(self._write(ready)) if ready is not None else None
         try:
             self._chunk = await self._next_chunk() if self._reads_on() else []
@@ -221,6 +221,8 @@ class Projector:
             elements += chunk[-1].elements
             size += len(batch.body)
         self._has_more = more
+        if not more:
+            self._pace.caught_up()
         return chunk
 
     async def _judge(self, batch: JournalBatch) -> JudgedBatch:
@@ -244,9 +246,8 @@ class Projector:
                 judged.append(one)
             else:
                 misfits.append(one)
-            if index & _BETWEEN_LOOKS == 0 and time.perf_counter() > self._slice_ends:
-                await asyncio.sleep(0)  # answers go first
-                self._slice_ends = time.perf_counter() + _SLICE_SECONDS
+            if index & _BETWEEN_LOOKS == 0:
+                await self._pace.give_way()
         rest = remainder(elements)
         return batch_of(batch, elements.count, judged, misfits if rest is None else [*misfits, rest])
 

@@ -528,7 +528,7 @@ def test_a_projection_is_measured_against_plain_inserts(tmp_path: Path) -> None:
         [ratio] = one.ratios
         assert one.plain * ratio == pytest.approx(one.hooklab)
         assert one.store_bytes > 50
-        assert one.journal_bytes > 100
+        assert one.journal_bytes > 10
     assert list(tmp_path.iterdir()) == []
 
 

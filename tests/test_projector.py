@@ -18,8 +18,7 @@ from hooklab.journal.base import JournalUnavailable
 from hooklab.projector import Projector
 from hooklab.store import sqlite as store_module
 from hooklab.store.base import Prepared
-from hooklab.store.fold import JudgedBatch
-from hooklab.store.fold import fold as plain_fold
+from hooklab.store.fold import Changes, Folding, Held, JudgedBatch
 from hooklab.store.sqlite import SqliteStore
 from hooklab.wire import Elements
 
@@ -163,18 +162,34 @@ async def test_an_element_that_breaks_the_judge_is_quarantined_alone(tmp_path: P
     assert rows["totals"][0][1] == 2
 
 
-def _breaks_on(*bad: str) -> Callable[..., Any]:
-    """A fold that fails while all of the messages `bad` are in one chunk."""
-    real = plain_fold
-    wanted = {one.replace("-", "") for one in bad}
+def _breaking(error: Exception, is_bad: Callable[[list[JudgedBatch]], bool]) -> type[Folding]:
+    """A folding that fails over what is bad, as SQLite might over a value."""
 
-    def fold(batches: Any, held: Any) -> Any:
-        present = {one.report.message_id.hex() for batch in batches for one in batch.judged}
-        if wanted <= present:
-            raise OverflowError("Python int too large to convert to SQLite INTEGER")
-        return real(batches, held)
+    class Breaking(Folding):
+        def __init__(self, held: Held) -> None:
+            super().__init__(held)
+            self.added: list[JudgedBatch] = []
 
-    return fold
+        def add(self, batch: JudgedBatch) -> None:
+            self.added.append(batch)
+            super().add(batch)
+
+        def finish(self) -> Changes:
+            if is_bad(self.added):
+                raise error
+            return super().finish()
+
+    return Breaking
+
+
+def _breaks_on(*message_ids: str) -> type[Folding]:
+    """Fails over all these messages together."""
+    wanted = {one.replace("-", "") for one in message_ids}
+
+    def is_bad(batches: list[JudgedBatch]) -> bool:
+        return wanted <= {one.report.message_id.hex() for batch in batches for one in batch.judged}
+
+    return _breaking(OverflowError("Python int too large to convert to SQLite INTEGER"), is_bad)
 
 
 async def test_an_element_that_cannot_be_written_is_found_and_quarantined(
@@ -188,7 +203,7 @@ async def test_an_element_that_cannot_be_written_is_found_and_quarantined(
         if number == 7:
             elements.insert(3, poison)
         journal.add(body_of(elements))
-    monkeypatch.setattr(store_module, "fold", _breaks_on(poison["MessageId"]))
+    monkeypatch.setattr(store_module, "Folding", _breaks_on(poison["MessageId"]))
     path = tmp_path / "store.db"
     await project(journal, path)
     rows = rows_of(path)
@@ -209,7 +224,7 @@ async def test_elements_that_fail_only_together_are_quarantined_together(
     both = [report(), report()]
     journal.add(body_of(both))
     journal.add(body_of(pair()))
-    monkeypatch.setattr(store_module, "fold", _breaks_on(*(one["MessageId"] for one in both)))
+    monkeypatch.setattr(store_module, "Folding", _breaks_on(*(one["MessageId"] for one in both)))
     path = tmp_path / "store.db"
     await project(journal, path)
     rows = rows_of(path)
@@ -224,14 +239,11 @@ async def test_a_batch_that_cannot_be_written_in_any_part_is_kept_whole(
     journal = MemoryJournal()
     journal.add(body_of(pair()))
     journal.add(body_of(pair()))
-    real = plain_fold
 
-    def fold(batches: Any, held: Any) -> Any:
-        if any(batch.sequence == 1 and len(batch.quarantined) != 1 for batch in batches):
-            raise ValueError
-        return real(batches, held)
+    def is_bad(batches: list[JudgedBatch]) -> bool:
+        return any(batch.sequence == 1 and len(batch.quarantined) != 1 for batch in batches)
 
-    monkeypatch.setattr(store_module, "fold", fold)
+    monkeypatch.setattr(store_module, "Folding", _breaking(ValueError(), is_bad))
     path = tmp_path / "store.db"
     await project(journal, path)
     rows = rows_of(path)
@@ -300,7 +312,7 @@ async def test_a_retry_of_the_quarantine_between_two_chunks_loses_nothing(
     async def prepare_and_write(*arguments: Any) -> Prepared:
         nonlocal between
         ready = await prepare(*arguments)
-        if len(arguments) == 2 and between < 9:  # ahead, as only a backlog has it
+        if len(arguments) == 3 and between < 9:  # ahead, as only a backlog has it
             between += 1
             async with store.alone, store.transaction():
                 await store.keep_settings(other=str(between))

@@ -47,6 +47,9 @@ class MemoryJournal:
             JournalBatch(at, received_at, 1, new.peer, label, new.headers, body, digest_of(body), malformed)
         )
 
+    def is_busy(self) -> bool:
+        return False
+
     async def append(self, batch: Any) -> None:
         raise NotImplementedError
 

@@ -98,6 +98,9 @@ class Journal(Protocol):
     def queue_depth(self) -> int:
         """Batches waiting for their commit."""
 
+    def is_busy(self) -> bool:
+        """Whether batches wait for their commit, or are being committed."""
+
     def problem(self) -> str | None:
         """Why nothing can be committed now, in words; None while all is well."""
 

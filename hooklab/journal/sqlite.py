@@ -83,6 +83,7 @@ class SqliteJournal:
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
+        self._committing = False
         self._closing = False
         self._closed = False
         self._problem: str | None = None
@@ -186,6 +187,10 @@ class SqliteJournal:
         """See `Journal.queue_depth`."""
         return len(self._queue)
 
+    def is_busy(self) -> bool:
+        """See `Journal.is_busy`."""
+        return bool(self._queue) or self._committing
+
     def problem(self) -> str | None:
         """See `Journal.problem`."""
         return "hooklab is shutting down" if self._closing else self._problem
@@ -239,7 +244,9 @@ class SqliteJournal:
         return group
 
     async def _write_group(self, group: list[_Waiting]) -> None:
+        self._committing = True
         why = await self._try_commit(lambda: self._insert(group), group)
+        self._committing = False
         for waiting in group:
             if why is not None:
                 waiting.fail(why)

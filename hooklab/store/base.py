@@ -1,6 +1,6 @@
 """What a store must do, the rows it gives, and its errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -273,12 +273,18 @@ class Store(Protocol):
             keep: False tries it and takes it back.
         """
 
-    async def prepare(self, batches: Sequence[JudgedBatch], before: "Prepared | None" = None) -> "Prepared":
+    async def prepare(
+        self,
+        batches: Sequence[JudgedBatch],
+        before: "Prepared | None" = None,
+        give_way: Callable[[], Awaitable[None]] | None = None,
+    ) -> "Prepared":
         """Looks up what `batches` touch and works out what they change; nothing is written.
 
         Args:
             batches: in order of their sequence, all after the checkpoint.
             before: what is prepared and not written yet; `write` it first.
+            give_way: is called between batches, so that others have their turn.
         """
 
     async def write(self, ready: "Prepared", *, keep: bool = True) -> None:

@@ -167,15 +167,17 @@ class Changes(Struct):
 
 def fold(batches: Iterable[JudgedBatch], held: Held) -> Changes:
     """The changes that `batches`, in order of their sequence, make to what is held."""
-    folding = _Folding(held)
+    folding = Folding(held)
     for batch in batches:
         folding.add(batch)
-    folding.finish()
-    return folding.changes
+    return folding.finish()
 
 
-class _Folding:
+class Folding:
+    """A fold that takes one batch after the other."""
+
     def __init__(self, held: Held) -> None:
+        """Begins with what is held, which is changed in place."""
         self._held = held
         self._were: dict[int, Life] = {}
         self._numbers: dict[str | None, int] = {None: 0}
@@ -186,6 +188,7 @@ class _Folding:
         self.changes = Changes(Texts(held.texts))
 
     def add(self, batch: JudgedBatch) -> None:
+        """Adds a batch, the sequence of which is above all before."""
         changes, totals = self.changes, self.changes.totals
         before = changes.bodies.get(batch.digest) or self._held.bodies.get(batch.digest)
         first, attempt = (batch.sequence, 1) if before is None else (before[0], before[1] + 1)
@@ -331,7 +334,7 @@ class _Folding:
     def _life(self, message: HeldMessage) -> Life:
         return message.first_at // HOUR, self._number(message.organization_id), facts_of(message, self._number)
 
-    def finish(self) -> None:
+    def finish(self) -> Changes:
         """Takes away what the touched messages were and adds what they are, in the totals too; sorts the lags."""
         for message in self.changes.new_messages:
             self._count_life(self._life(message), 1)
@@ -349,6 +352,7 @@ class _Folding:
         for hour, lags in self._lags.items():
             for tenths, count in lags.items():
                 _count(self.changes.lags, (hour, quarters_off(tenths), bucket_of(tenths)), count)
+        return self.changes
 
     def _count_life(self, life: Life, by: int) -> None:
         hour, organization, facts = life

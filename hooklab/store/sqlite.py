@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Self
@@ -27,7 +27,7 @@ from hooklab.files import fsync
 from hooklab.rules import unpack
 from hooklab.store.base import Outdated, Prepared
 from hooklab.store.compact import DESCRIPTION, FIRST_FINAL, LAST_AT, MSISDN, NEW_AT, ORGANIZATION, Texts, number_coded
-from hooklab.store.fold import TOTALS, Changes, Held, HeldMessage, JudgedBatch, fold, succeeding
+from hooklab.store.fold import TOTALS, Changes, Folding, Held, HeldMessage, JudgedBatch, succeeding
 from hooklab.store.rewrite import Rewrite
 
 log = logging.getLogger("hooklab.store")
@@ -142,13 +142,23 @@ class SqliteStore:
         async with self.alone:
             await self._write(await self.prepare(batches), keep=keep)
 
-    async def prepare(self, batches: Sequence[JudgedBatch], before: Prepared | None = None) -> Prepared:
+    async def prepare(
+        self,
+        batches: Sequence[JudgedBatch],
+        before: Prepared | None = None,
+        give_way: Callable[[], Awaitable[None]] | None = None,
+    ) -> Prepared:
         """See `Store.prepare`."""
         generation = self._generation
         held = await self._held(batches)
         if before is not None:
             held = succeeding(before.held, before.changes, held)
-        changes = fold(batches, held)
+        folding = Folding(held)
+        for batch in batches:
+            folding.add(batch)
+            if give_way is not None:
+                await give_way()
+        changes = folding.finish()
         self._texts = {**held.texts, **{text: number for number, text in changes.texts.new}}
         return Prepared(batches, held, changes, list(_all_of(changes)), generation)
 
