@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-_SLICE_SECONDS: Final = 0.001
-_ANSWERS_SECONDS: Final = 0.004
+_SLICE_SECONDS: Final = 0.0003
+_ANSWERS_SECONDS: Final = 0.006
 """Answers may have the loop for so long after each slice of work."""
 _SHARED_SECONDS: Final = 0.001
 """And for so long once the work is late: a sender that never rests must not end it."""

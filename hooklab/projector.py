@@ -33,8 +33,10 @@ from hooklab.wire import Elements, NotAnArray
 
 log = logging.getLogger("hooklab.projector")
 
-_READ_BYTES: Final = 1_300_000
-_CHUNK_ELEMENTS: Final = 3_000
+_READ_BYTES: Final = 256 * 1024
+"""At once, of the journal: what is read is unpacked and digested without a pause."""
+_CHUNK_BYTES: Final = 1_300_000
+_CHUNK_ELEMENTS: Final = 1_500
 _BETWEEN_LOOKS: Final = 0x1F
 """Elements less one from one look at the clock to the next."""
 _RETRY_SECONDS: Final = 0.5
@@ -210,7 +212,7 @@ class Projector:
         """Judges as much as is written at once; how little there is says whether there is a backlog."""
         chunk: list[JudgedBatch] = []
         elements = size = 0
-        while not (more := elements >= _CHUNK_ELEMENTS or size >= _READ_BYTES):
+        while not (more := elements >= _CHUNK_ELEMENTS or size >= _CHUNK_BYTES):
             if not self._read:
                 self._read.extend(await self._journal.read(self._read_to, _READ_BYTES))
             if not self._read:

@@ -99,7 +99,7 @@ class Journal(Protocol):
         """Batches waiting for their commit."""
 
     def is_busy(self) -> bool:
-        """Whether batches wait for their commit, or are being committed."""
+        """Whether batches wait for their commit, are being committed, or came a moment ago."""
 
     def problem(self) -> str | None:
         """Why nothing can be committed now, in words; None while all is well."""

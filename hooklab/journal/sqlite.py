@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 
 from msgspec import Struct
 
-from hooklab.database import DatabaseError, checkpoint, is_damaged, is_full, is_sound, on_thread, step
+from hooklab.database import DatabaseError, checkpoint, is_damaged, is_full, is_sound, on_thread
 from hooklab.files import free_and_total
 from hooklab.journal.base import JournalBatch, JournalDamaged, JournalFull, JournalUnavailable, NewBatch
 from hooklab.journal.opening import Opened, open_journal, open_salvaged, reopen_journal
@@ -29,6 +29,7 @@ _OVERHEAD: Final = 512
 _COMMIT_OVERHEAD: Final = 16 * 1024
 """Bytes that a commit adds to the WAL beside its rows, roughly: it writes whole pages."""
 _MAX_ROWS: Final = 256
+_MOMENT_SECONDS: Final = 0.002
 _SMALL: Final = 8 * 1024
 _CHECKPOINT_BYTES: Final = 16 * 1024 * 1024
 _PROBE_SECONDS: Final = 1.0
@@ -84,6 +85,7 @@ class SqliteJournal:
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._committing = False
+        self._appended_at = 0.0
         self._closing = False
         self._closed = False
         self._problem: str | None = None
@@ -124,6 +126,7 @@ class SqliteJournal:
             waiting.frame = self._packer.pack(batch.peer, batch.headers, batch.body)
         if self._queue and self._queued_bytes + waiting.size > self._limits.max_queue:
             raise JournalFull("the queue is full")
+        self._appended_at = waiting.since
         self._queue.append(waiting)
         self._queued_bytes += waiting.size
         self._wake.set()
@@ -189,7 +192,10 @@ class SqliteJournal:
 
     def is_busy(self) -> bool:
         """See `Journal.is_busy`."""
-        return bool(self._queue) or self._committing
+        if self._queue or self._committing:
+            return True
+        # Between two groups nothing waits for an instant, though many are on their way.
+        return asyncio.get_running_loop().time() - self._appended_at < _MOMENT_SECONDS
 
     def problem(self) -> str | None:
         """See `Journal.problem`."""
@@ -346,9 +352,9 @@ class SqliteJournal:
             one = waiting.batch
             frame = waiting.frame or self._writers_packer.pack(one.peer, one.headers, one.body)
             values += (one.received_at, one.took_ms, "", one.label, "", one.malformed, seal_of(frame), PACKED, frame)
-        step(plain, _insertion(len(group)), values)
-        [(last,)] = step(plain, "SELECT last_insert_rowid()", ())
-        return int(last)
+        last = plain.execute(_insertion(len(group)), values).lastrowid
+        assert last is not None
+        return last
 
     async def _probe(self) -> None:
         await self._writer.execute_fetchall(

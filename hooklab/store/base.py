@@ -277,14 +277,14 @@ class Store(Protocol):
         self,
         batches: Sequence[JudgedBatch],
         before: "Prepared | None" = None,
-        give_way: Callable[[], Awaitable[None]] | None = None,
+        give_way: Callable[[], Awaitable[None]] = ...,
     ) -> "Prepared":
         """Looks up what `batches` touch and works out what they change; nothing is written.
 
         Args:
             batches: in order of their sequence, all after the checkpoint.
             before: what is prepared and not written yet; `write` it first.
-            give_way: is called between batches, so that others have their turn.
+            give_way: is called between two pieces of work, so that others have their turn.
         """
 
     async def write(self, ready: "Prepared", *, keep: bool = True) -> None:

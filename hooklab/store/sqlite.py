@@ -87,6 +87,10 @@ _AS_V: Final = ") AS v CROSS JOIN reports ON message = v.column1 AND digest = v.
 _LAST_MESSAGE: Final = "SELECT coalesce(max(id), 0) FROM messages"
 
 
+async def _at_once() -> None:
+    """Gives way to nobody."""
+
+
 class SqliteStore:
     """The owner of `store.db`."""
 
@@ -146,7 +150,7 @@ class SqliteStore:
         self,
         batches: Sequence[JudgedBatch],
         before: Prepared | None = None,
-        give_way: Callable[[], Awaitable[None]] | None = None,
+        give_way: Callable[[], Awaitable[None]] = _at_once,
     ) -> Prepared:
         """See `Store.prepare`."""
         generation = self._generation
@@ -156,11 +160,14 @@ class SqliteStore:
         folding = Folding(held)
         for batch in batches:
             folding.add(batch)
-            if give_way is not None:
-                await give_way()
+            await give_way()
         changes = folding.finish()
+        statements = []
+        for statement in _all_of(changes):
+            statements.append(statement)
+            await give_way()
         self._texts = {**held.texts, **{text: number for number, text in changes.texts.new}}
-        return Prepared(batches, held, changes, list(_all_of(changes)), generation)
+        return Prepared(batches, held, changes, statements, generation)
 
     async def write(self, ready: Prepared, *, keep: bool = True) -> None:
         """See `Store.write`."""

@@ -151,6 +151,37 @@ class _Vfs(apsw.VFS):
         self._record.do(path, lambda: super(_Vfs, self).xDelete(filename, syncdir), *events)
 
 
+class _Done(NamedTuple):
+    """What hooklab uses of a `sqlite3.Cursor`."""
+
+    rows: list[Any]
+    lastrowid: int
+
+    def fetchall(self) -> list[Any]:
+        return self.rows
+
+    def close(self) -> None:
+        """All was read."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.rows)
+
+
+class _Plain:
+    """What hooklab uses of `sqlite3.Connection`."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> _Done:
+        rows = self._db.execute(sql, tuple(values)).fetchall()
+        return _Done(rows, self._db.last_insert_rowid())
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._db.in_transaction
+
+
 class _Connection:
     """What hooklab uses of `aiosqlite.Connection`: each has a thread of its own, as there."""
 
@@ -200,8 +231,8 @@ class _Connection:
         self._thread.shutdown()
 
     @property
-    def _conn(self) -> apsw.Connection:
-        return self._db
+    def _conn(self) -> "_Plain":
+        return _Plain(self._db)
 
     async def _execute(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await self._call(work, *arguments)
