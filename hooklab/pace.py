@@ -8,8 +8,9 @@ from typing import Final
 _SLICE_SECONDS: Final = 0.0003
 _ANSWERS_SECONDS: Final = 0.006
 """Answers may have the loop for so long after each slice of work."""
+_LATE_SLICE_SECONDS: Final = 0.001
 _SHARED_SECONDS: Final = 0.001
-"""And for so long once the work is late: a sender that never rests must not end it."""
+"""Once the work is late it goes on for longer, and answers have no more: who never rests must not end it."""
 _LATE_SECONDS: Final = 10.0
 _MOMENT_SECONDS: Final = 0.001
 """The shortest that uvloop waits."""
@@ -43,4 +44,4 @@ class Pace:
         await asyncio.sleep(0)
         while self._is_busy() and self._now() < until:  # noqa: ASYNC110  it waits for more than one event
             await asyncio.sleep(_MOMENT_SECONDS)
-        self._ends = self._now() + _SLICE_SECONDS
+        self._ends = self._now() + (_LATE_SLICE_SECONDS if late else _SLICE_SECONDS)

@@ -259,7 +259,7 @@ class SqliteJournal:
             elif not waiting.done.done():
                 waiting.done.set_result(None)
         if why is None:
-            self._since_checkpoint += _COMMIT_OVERHEAD + sum(waiting.size for waiting in group)
+            self._since_checkpoint += _COMMIT_OVERHEAD + sum(_OVERHEAD + len(one.frame or b"") for one in group)
             if self._since_checkpoint >= _CHECKPOINT_BYTES:
                 self._since_checkpoint = 0
                 await self._try_commit(lambda: checkpoint(self._writer, "PASSIVE"))
@@ -350,7 +350,9 @@ class SqliteJournal:
         values: list[Any] = []
         for waiting in group:
             one = waiting.batch
-            frame = waiting.frame or self._writers_packer.pack(one.peer, one.headers, one.body)
+            if waiting.frame is None:
+                waiting.frame = self._writers_packer.pack(one.peer, one.headers, one.body)
+            frame = waiting.frame
             values += (one.received_at, one.took_ms, "", one.label, "", one.malformed, seal_of(frame), PACKED, frame)
         last = plain.execute(_insertion(len(group)), values).lastrowid
         assert last is not None

@@ -85,7 +85,7 @@ async def record_load(place: Path, seed: str, lives: Sequence[Life] = (), **disk
 def _small_thresholds() -> Iterator[None]:
     """Checkpoints every few commits, so that they and fresh starts of the WAL belong to every record."""
     with (
-        mock.patch("hooklab.journal.sqlite._CHECKPOINT_BYTES", 96 * 1024),
+        mock.patch("hooklab.journal.sqlite._CHECKPOINT_BYTES", 64 * 1024),
         mock.patch("hooklab.store.sqlite._CHECKPOINT_PAGES", 60),
         mock.patch("hooklab.projector._GATHER_SECONDS", 0.002),
     ):
