@@ -57,13 +57,16 @@ class Kind(Struct, frozen=True):
     synchronous: str
 
 
-async def open_writer(path: Path, kind: Kind, *, checkpoint_pages: int, again: bool = False) -> aiosqlite.Connection:
+async def open_writer(
+    path: Path, kind: Kind, *, checkpoint_pages: int, cache_kib: int = 2_000, again: bool = False
+) -> aiosqlite.Connection:
     """The one connection that writes and checkpoints `path`, which is made if it is not there.
 
     Args:
         path: the file.
         kind: what it has to be.
         checkpoint_pages: pages of WAL after which SQLite checkpoints by itself; 0 for never.
+        cache_kib: of pages that SQLite keeps in memory at most.
         again: this process had it open before, and may read it still. Then nothing but SQLite may open it: to close
             any descriptor of a file lets go of all locks that the process has on it, and another program could take
             the WAL away.
@@ -86,6 +89,7 @@ async def open_writer(path: Path, kind: Kind, *, checkpoint_pages: int, again: b
         await connection.execute_fetchall(f"PRAGMA synchronous={kind.synchronous}")
         await connection.execute_fetchall(f"PRAGMA wal_autocheckpoint={checkpoint_pages}")
         await connection.execute_fetchall("PRAGMA journal_size_limit=33554432")
+        await connection.execute_fetchall(f"PRAGMA cache_size=-{cache_kib}")
         await connection.execute_fetchall("PRAGMA temp_store=MEMORY")
         if empty:
             await connection.executescript(

@@ -205,7 +205,8 @@ class FolderMonitor:
             malformed = whole.get(WHOLE_BODY)
             if kept is None:
                 return BatchDetail(row=row, malformed=malformed, took_ms=None, headers=None, body=None, elements=[])
-            understood, others = _split(kept.body, row.elements)
+            # A damaged body may be no array any more, and what it says is not what was sent.
+            understood, others = _split(kept.body, 0 if kept.damaged else row.elements)
             fates = await store.fates(sequence, understood)
         return BatchDetail(
             row=row,

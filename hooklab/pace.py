@@ -7,8 +7,8 @@ from typing import Final
 
 _SLICE_SECONDS: Final = 0.0003
 _ANSWERS_SECONDS: Final = 0.006
-"""Answers may have the loop for so long after each slice of work."""
-_LATE_SLICE_SECONDS: Final = 0.001
+"""While answers are under way they have the loop for so long after each slice of work, if they want it."""
+_LONG_SLICE_SECONDS: Final = 0.001
 _SHARED_SECONDS: Final = 0.001
 """Once the work is late it goes on for longer, and answers have no more: who never rests must not end it."""
 _LATE_SECONDS: Final = 10.0
@@ -40,8 +40,9 @@ class Pace:
         if began < self._ends:
             return
         late = began - self._caught_up_at > _LATE_SECONDS
+        busy = self._is_busy()
         until = began + (_SHARED_SECONDS if late else _ANSWERS_SECONDS)
         await asyncio.sleep(0)
         while self._is_busy() and self._now() < until:  # noqa: ASYNC110  it waits for more than one event
             await asyncio.sleep(_MOMENT_SECONDS)
-        self._ends = self._now() + (_LATE_SLICE_SECONDS if late else _SLICE_SECONDS)
+        self._ends = self._now() + (_SLICE_SECONDS if busy and not late else _LONG_SLICE_SECONDS)

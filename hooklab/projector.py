@@ -112,6 +112,8 @@ class Projector:
         while self._at < last and await self._read_and_project():
             if progress is not None:
                 progress(self._at)
+        if progress is not None:
+            progress(self._at)
 
     @property
     def idle(self) -> bool:

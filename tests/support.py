@@ -235,11 +235,11 @@ def conserved(counters: dict[str, Any]) -> bool:
     return bool(counters["elements"] == known)
 
 
-def spoil(path: Path, sequence: int) -> None:
-    """Changes one byte of what a closed journal holds of a batch."""
+def spoil(path: Path, sequence: int, share: float = 0.5) -> None:
+    """Changes one byte of what a closed journal holds of a batch, after a `share` of it."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         [(stored,)] = connection.execute("SELECT body FROM batches WHERE sequence = ?", (sequence,))
-    at = path.read_bytes().index(stored) + len(stored) // 2
+    at = path.read_bytes().index(stored) + int(len(stored) * share)
     with path.open("r+b") as file:
         file.seek(at)
         byte = file.read(1)[0]

@@ -132,15 +132,17 @@ def test_a_damaged_page_of_the_journal_that_only_readers_meet_is_named(tmp_path:
         assert b"hooklab salvage" in done.stderr
 
 
-def test_a_batch_shows_that_its_body_was_damaged_since(tmp_path: Path) -> None:
-    """Also where it was counted long before the disk changed it."""
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_batch_shows_that_its_body_was_damaged_since(tmp_path: Path, share: float) -> None:
+    """Also where it was counted long before the disk changed it, and where nothing of it can be unpacked."""
     folder = tmp_path / "data"
     with RunningService(folder) as service:
         service.post(body_of([report(Msisdn="351900000771")]))
         service.settled()
-    spoil(folder / "journal.db", 1)
+    spoil(folder / "journal.db", 1, share)
     done = hooklab("batch", "1", data_dir=folder)
-    assert b"damaged on the disk" in done.stdout
+    assert b"damaged on the disk" in done.stdout, done.stderr
+    assert hooklab("batch", "1", "--json", data_dir=folder).returncode == 0
 
 
 def test_a_store_that_is_held_does_not_keep_the_service_from_ending(tmp_path: Path) -> None:

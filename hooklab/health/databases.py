@@ -11,7 +11,7 @@ from hooklab.health.reading import Checked
 from hooklab.insights import Lag
 from hooklab.times import iso
 
-_LARGE_WAL: Final = 64 * MIB
+_LARGE_WAL: Final = 128 * MIB
 _SALVAGE: Final = "stop hooklab, save what can be read with `hooklab salvage`, and start it again"
 _REBUILD: Final = "start hooklab: it rebuilds it from the journal"
 _RESTART: Final = "stop hooklab and start it again: it rebuilds it from the journal"

@@ -63,9 +63,11 @@ class SqliteJournalReader:
         damaged = not is_whole(body, digest)
         if encoding == PACKED:
             try:
-                peer, headers, body = self._packer.unpack(body)
+                peer, headers, body = (
+                    ("", "[]", self._packer.unpack_damaged(body)) if damaged else self._packer.unpack(body)
+                )
             except ValueError:
-                body, damaged = self._packer.unpack_damaged(body), True
+                peer, headers, damaged = "", "[]", True
         elif encoding != RAW:
             raise JournalUnavailable(
                 f"batch {sequence} has an encoding that this hooklab does not know: {encoding}; use the newer hooklab"

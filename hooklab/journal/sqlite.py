@@ -7,7 +7,6 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -17,20 +16,17 @@ from hooklab.database import DatabaseError, checkpoint, is_damaged, is_full, is_
 from hooklab.files import free_and_total
 from hooklab.journal.base import JournalBatch, JournalDamaged, JournalFull, JournalUnavailable, NewBatch
 from hooklab.journal.opening import Opened, open_journal, open_salvaged, reopen_journal
-from hooklab.journal.packing import PACKED, Packer, seal_of
-from hooklab.journal.schema import COLUMNS
+from hooklab.journal.packing import Packer
+from hooklab.journal.waiting import Waiting, insert
 
 log = logging.getLogger("hooklab.journal")
 
 _T = TypeVar("_T")
 
-_OVERHEAD: Final = 512
-"""Bytes that a batch takes beside its body, roughly."""
 _COMMIT_OVERHEAD: Final = 16 * 1024
 """Bytes that a commit adds to the WAL beside its rows, roughly: it writes whole pages."""
 _MAX_ROWS: Final = 256
 _MOMENT_SECONDS: Final = 0.002
-_SMALL: Final = 8 * 1024
 _CHECKPOINT_BYTES: Final = 16 * 1024 * 1024
 _PROBE_SECONDS: Final = 1.0
 _EXPIRE_SECONDS: Final = 0.25
@@ -46,23 +42,6 @@ class JournalLimits(Struct, frozen=True):
     max_group: int = 8 * 1024 * 1024
     commit_timeout: float = 8.0
     disk_reserve: int = 256 * 1024 * 1024
-
-
-class _Waiting:
-    """One batch in the queue and the answer that waits for it."""
-
-    __slots__ = ("batch", "done", "frame", "since", "size")
-
-    def __init__(self, batch: NewBatch, done: "asyncio.Future[None]", since: float) -> None:
-        self.batch = batch
-        self.frame: bytes | None = None
-        self.done = done
-        self.size = len(batch.body) + _OVERHEAD
-        self.since = since
-
-    def fail(self, why: str) -> None:
-        if not self.done.done():
-            self.done.set_exception(JournalUnavailable(why))
 
 
 class SqliteJournal:
@@ -81,7 +60,7 @@ class SqliteJournal:
         self._grown = asyncio.Event()
         self._packer = Packer()
         self._writers_packer = Packer()
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._committing = False
@@ -121,9 +100,7 @@ class SqliteJournal:
         if self._damage is not None:
             raise JournalUnavailable(self._damage)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(batch, loop.create_future(), loop.time())
-        if len(batch.body) < _SMALL:  # a large one is packed on SQLite's thread, which takes longer than to get there
-            waiting.frame = self._packer.pack(batch.peer, batch.headers, batch.body)
+        waiting = Waiting(batch, loop.create_future(), loop.time(), self._packer)
         if self._queue and self._queued_bytes + waiting.size > self._limits.max_queue:
             raise JournalFull("the queue is full")
         self._appended_at = waiting.since
@@ -237,8 +214,8 @@ class SqliteJournal:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), _PROBE_SECONDS)
 
-    def _take_group(self) -> list[_Waiting]:
-        group: list[_Waiting] = []
+    def _take_group(self) -> list[Waiting]:
+        group: list[Waiting] = []
         size = 0
         while self._queue and len(group) < _MAX_ROWS:
             if group and size + self._queue[0].size > self._limits.max_group:
@@ -249,7 +226,7 @@ class SqliteJournal:
             group.append(waiting)
         return group
 
-    async def _write_group(self, group: list[_Waiting]) -> None:
+    async def _write_group(self, group: list[Waiting]) -> None:
         self._committing = True
         why = await self._try_commit(lambda: self._insert(group), group)
         self._committing = False
@@ -259,7 +236,7 @@ class SqliteJournal:
             elif not waiting.done.done():
                 waiting.done.set_result(None)
         if why is None:
-            self._since_checkpoint += _COMMIT_OVERHEAD + sum(_OVERHEAD + len(one.frame or b"") for one in group)
+            self._since_checkpoint += _COMMIT_OVERHEAD + sum(waiting.written() for waiting in group)
             if self._since_checkpoint >= _CHECKPOINT_BYTES:
                 self._since_checkpoint = 0
                 await self._try_commit(lambda: checkpoint(self._writer, "PASSIVE"))
@@ -294,7 +271,7 @@ class SqliteJournal:
         self._damage = None
         self._set_problem(_HELD if opened.held else None)
 
-    async def _try_commit(self, write: Callable[[], Awaitable[None]], group: Sequence[_Waiting] = ()) -> str | None:
+    async def _try_commit(self, write: Callable[[], Awaitable[None]], group: Sequence[Waiting] = ()) -> str | None:
         """Runs one write for `group`; says why it did not reach the disk, or None. Never raises."""
         self._look_again_after(group)
         try:
@@ -322,10 +299,10 @@ class SqliteJournal:
             self._watch.cancel()
         return self._problem
 
-    def _look_again_after(self, group: Sequence[_Waiting]) -> None:
+    def _look_again_after(self, group: Sequence[Waiting]) -> None:
         self._watch = asyncio.get_running_loop().call_later(_EXPIRE_SECONDS, self._expire, group)
 
-    def _expire(self, group: Sequence[_Waiting]) -> None:
+    def _expire(self, group: Sequence[Waiting]) -> None:
         """Answers those who wait too long behind SQL that does not end; a thread's SQL cannot be cancelled."""
         limit = self._limits.commit_timeout
         now = asyncio.get_running_loop().time()
@@ -340,23 +317,10 @@ class SqliteJournal:
             waiting.fail(f"a commit takes longer than {limit:g} s")
         self._look_again_after(group)
 
-    async def _insert(self, group: Sequence[_Waiting]) -> None:
+    async def _insert(self, group: Sequence[Waiting]) -> None:
         # One statement in autocommit: one hop to the thread, one fsync.
-        self._last = await on_thread(self._writer, lambda plain: self._insert_now(plain, group))
+        self._last = await on_thread(self._writer, lambda plain: insert(plain, group, self._writers_packer))
         self._grown.set()
-
-    def _insert_now(self, plain: sqlite3.Connection, group: Sequence[_Waiting]) -> int:
-        """Writes a group, on SQLite's thread; gives the last sequence."""
-        values: list[Any] = []
-        for waiting in group:
-            one = waiting.batch
-            if waiting.frame is None:
-                waiting.frame = self._writers_packer.pack(one.peer, one.headers, one.body)
-            frame = waiting.frame
-            values += (one.received_at, one.took_ms, "", one.label, "", one.malformed, seal_of(frame), PACKED, frame)
-        last = plain.execute(_insertion(len(group)), values).lastrowid
-        assert last is not None
-        return last
 
     async def _probe(self) -> None:
         await self._writer.execute_fetchall(
@@ -376,12 +340,6 @@ class SqliteJournal:
         elif problem is None and self._problem is not None:
             log.warning("the journal can be written again")
         self._problem = problem
-
-
-@lru_cache(maxsize=_MAX_ROWS)
-def _insertion(rows: int) -> str:
-    marks = ",".join(["(?,?,?,?,?,?,?,?,?)"] * rows)
-    return f"INSERT INTO batches ({COLUMNS}) VALUES {marks}"
 
 
 class _NoRoom(Exception):  # noqa: N818  it is a state of the disk

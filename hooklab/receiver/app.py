@@ -20,7 +20,8 @@ from msgspec import Struct
 from hooklab.journal.base import Journal, JournalFull, JournalUnavailable, NewBatch
 from hooklab.metrics import LatencyHistogram
 from hooklab.receiver.access import Hook
-from hooklab.receiver.protocol import END, LINGER_BYTES, LINGER_SECONDS, OK, REFUSED
+from hooklab.receiver.cycle import END, OK
+from hooklab.receiver.protocol import LINGER_BYTES, LINGER_SECONDS, REFUSED
 from hooklab.times import Clock
 from hooklab.wire import NotAnArray, check_array
 

@@ -40,7 +40,11 @@ STORE: Final = Kind(
     # NORMAL: what a power cut takes back, the journal gives again.
     synchronous="NORMAL",
 )
-_CHECKPOINT_PAGES: Final = 8_000
+_CHECKPOINT_PAGES: Final = 16_000
+_CACHE_KIB: Final = 48_000
+"""Message ids come in no order: each new one changes another page of their index, which at millions of messages was
+read again for each, and written to the file more often than it had to be.
+"""
 _READ: Final = ", ".join(
     {
         "description": DESCRIPTION,
@@ -111,7 +115,7 @@ class SqliteStore:
             DatabaseError: it is another program's, or of another version.
             sqlite3.Error: it cannot be opened.
         """
-        return cls(path, await open_writer(path, STORE, checkpoint_pages=_CHECKPOINT_PAGES))
+        return cls(path, await open_writer(path, STORE, checkpoint_pages=_CHECKPOINT_PAGES, cache_kib=_CACHE_KIB))
 
     async def checkpoint(self) -> int:
         """See `Store.checkpoint`."""

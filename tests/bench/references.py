@@ -37,6 +37,7 @@ from hooklab.journal import sqlite as journal
 from hooklab.journal.base import digest_of
 from hooklab.journal.packing import RAW
 from hooklab.journal.schema import COLUMNS, JOURNAL
+from hooklab.journal.waiting import OVERHEAD
 from hooklab.service import _server, _startup, _tick, tame_collector
 
 NAIVE_FILE: Final = "naive.db"
@@ -138,7 +139,7 @@ def append_for(target: Target, folder: Path) -> Load:
     path = folder / JOURNAL_FILE
     asyncio.run(_make_journal(path))
     made = template(target.reports, target.seed)
-    size = len(made.body(0)) + journal._OVERHEAD
+    size = len(made.body(0)) + OVERHEAD
     rows = max(1, min(target.connections, journal._MAX_ROWS, journal.JournalLimits().max_group // size))
     number, batches, spent, since_checkpoint = target.seed % STAMPS, 0, 0.0, 0
     commits: list[float] = []

@@ -49,7 +49,7 @@ def some_lives(chance: random.Random) -> list[Life]:
     """Most are killed, many of them just before a commit's fsync; some are sent nothing."""
     return [
         Life(
-            chance.choice((0, 120, 120)),
+            chance.choice((0, 180, 180)),
             chance.randrange(1500) if chance.random() < 0.7 else None,
             chance.choice(("", "sync journal.db-wal")),
         )
@@ -85,8 +85,8 @@ async def record_load(place: Path, seed: str, lives: Sequence[Life] = (), **disk
 def _small_thresholds() -> Iterator[None]:
     """Checkpoints every few commits, so that they and fresh starts of the WAL belong to every record."""
     with (
-        mock.patch("hooklab.journal.sqlite._CHECKPOINT_BYTES", 64 * 1024),
-        mock.patch("hooklab.store.sqlite._CHECKPOINT_PAGES", 60),
+        mock.patch("hooklab.journal.sqlite._CHECKPOINT_BYTES", 40 * 1024),
+        mock.patch("hooklab.store.sqlite._CHECKPOINT_PAGES", 40),
         mock.patch("hooklab.projector._GATHER_SECONDS", 0.002),
     ):
         yield
