@@ -86,8 +86,10 @@ def _small_thresholds() -> Iterator[None]:
     """Checkpoints every few commits, so that they and fresh starts of the WAL belong to every record."""
     with (
         mock.patch("hooklab.journal.sqlite._CHECKPOINT_BYTES", 40 * 1024),
-        mock.patch("hooklab.store.sqlite._CHECKPOINT_PAGES", 40),
+        mock.patch("hooklab.store.sqlite._CHECKPOINT_PAGES", 12),
         mock.patch("hooklab.projector._GATHER_SECONDS", 0.002),
+        mock.patch("hooklab.projector._CHUNK_ELEMENTS", 10),
+        mock.patch("hooklab.pace._ANSWERS_SECONDS", 0.0),
     ):
         yield
 
