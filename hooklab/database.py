@@ -251,7 +251,7 @@ def for_rows(head: str, rows: Sequence[Sequence[Any]], tail: str = "") -> Iterat
     while at < len(rows):
         width = len(rows[at])
         size = 1 << min(len(rows) - at, MAX_VALUES // width, 1024).bit_length() - 1
-        values = list(chain.from_iterable(rows[at : at + size] if at or size < len(rows) else rows))
+        values = list(chain.from_iterable(rows[at : at + size]))
         yield _many(head, width, size, tail), values
         at += size
 

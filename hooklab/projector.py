@@ -42,8 +42,8 @@ _BETWEEN_LOOKS: Final = 0x1F
 _RETRY_SECONDS: Final = 0.5
 _LARGE_BODY: Final = 1024 * 1024
 _GATHER_SECONDS: Final = 0.02
-"""How long batches gather before a chunk, unless there is a backlog: a chunk costs the same few dozen hops to
-SQLite's thread whether it holds one batch or a hundred, and those hops are taken from the answers."""
+"""How long batches gather before a chunk, unless there is a backlog: a chunk costs the same few dozen
+statements whether it holds one batch or a hundred, and their time is taken from the answers."""
 
 Split = Callable[[bytes, int], Elements]
 """Takes a body and the most elements to judge; gives its elements."""

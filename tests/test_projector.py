@@ -324,3 +324,32 @@ async def test_a_retry_of_the_quarantine_between_two_chunks_loses_nothing(
     found, wanted = rows_of(tmp_path / "store.db"), rows_of(tmp_path / "plain.db")
     assert (found.pop("settings"), wanted.pop("settings"), between) == ([("other", "9")], [], 9)
     assert found == wanted
+
+
+async def test_texts_of_what_was_prepared_and_not_written_are_not_taken_for_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever write fails while the next chunk is prepared, all that is said of messages and reports is there."""
+    monkeypatch.setattr(projector_module, "_CHUNK_ELEMENTS", 2)
+    journal = MemoryJournal()
+    for number in range(12):
+        journal.add(body_of([one | {"ReportDescription": f"Said by {number}"} for one in pair()]))
+    await project(journal, tmp_path / "plain.db")
+    wanted = rows_of(tmp_path / "plain.db")
+    assert len(wanted["texts"]) == 14
+    for failing in range(12):
+        path = tmp_path / f"{failing}.db"
+        store = await SqliteStore.open(path)
+        write, written = store.write, -1
+
+        async def write_or_fail(ready: Prepared, write: Any = write, failing: int = failing) -> None:
+            nonlocal written
+            written += 1
+            if written == failing:
+                raise ValueError("not this time")
+            await write(ready)
+
+        monkeypatch.setattr(store, "write", write_or_fail)
+        await Projector(journal, store, assumed=UTC, max_elements=50).catch_up()
+        await store.close()
+        assert rows_of(path) == wanted

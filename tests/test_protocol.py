@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 from support import RunningService, body_of, pair, read_to_end
@@ -560,3 +561,14 @@ def test_no_noise_is_answered_by_anything_but_the_table(service: RunningService)
     assert set(codes) <= TABLE
     assert len(set(codes)) > 3
     assert codes.count(200) == sum(not kept.malformed for kept in watch.kept) > 10
+
+
+def test_an_idle_connection_is_closed_though_other_deadlines_are_long(tmp_path: Path) -> None:
+    """The time without a request counts, not the next look that a deadline of minutes would need."""
+    folder = tmp_path / "data"
+    options = ("--head-timeout", "600", "--body-timeout", "600", "--idle-timeout", "1")
+    with RunningService(folder, *options) as running, Client(running) as client:
+        client.socket.settimeout(30)
+        client.send(request(body=body_of(pair())))
+        assert client.socket.recv(4096).startswith(b"HTTP/1.1 200")
+        assert client.socket.recv(4096) == b""

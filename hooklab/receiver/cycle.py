@@ -36,7 +36,8 @@ class Cycle(RequestResponseCycle):
 
     async def receive(self) -> Any:
         """The body: at once, where all of it came with the head."""
-        if self.more_body or self.disconnected or self.response_complete or self.waiting_for_100_continue:
+        whole = self.message_event.is_set() and not self.more_body  # and it was not given yet
+        if not whole or self.disconnected or self.response_complete or self.waiting_for_100_continue:
             return await super().receive()
         self.flow.resume_reading()
         self.message_event.clear()

@@ -85,7 +85,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = _Flow(transport, self.pipeline)
         self._expect_within(self.limits.head_timeout)
-        self._check = self.loop.call_later(self.limits.head_timeout, self._look)
+        self._check = self.loop.call_later(min(self.limits.head_timeout, self.timeout_keep_alive), self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""
@@ -258,7 +258,8 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.transport.close()
                 return
             after = min(after, self._idle_until - now)
-        self._check = self.loop.call_later(after, self._look)
+        # Soon enough for a connection that becomes idle in between.
+        self._check = self.loop.call_later(min(after, self.timeout_keep_alive), self._look)
 
     def _is_answering(self) -> bool:
         """Whether an answer is under way: to an earlier request, or a refusal that drains the body."""

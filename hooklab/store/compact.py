@@ -55,6 +55,10 @@ class Texts:
         assert text is not None
         self.new.append((number, text))
 
+    def numbers(self) -> dict[str, int]:
+        """The new ones, with their numbers."""
+        return {text: number for number, text in self.new}
+
     def coded(self, text: str | None) -> Coded:
         """What stands for `text` in a row."""
         return self._numbers.get(text, text)

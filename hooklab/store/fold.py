@@ -123,7 +123,7 @@ def succeeding(before: Held, changes: "Changes", found: Held) -> Held:
         messages={**found.messages, **ours},
         reports=found.reports | {report for report in before.reports if report[0] in keys} if keys else found.reports,
         next_message=before.next_message,
-        texts={**found.texts, **{text: number for number, text in changes.texts.new}},
+        texts={**found.texts, **changes.texts.numbers()},
         wanted=found.wanted,
     )
 

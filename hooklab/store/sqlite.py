@@ -170,7 +170,6 @@ class SqliteStore:
         for statement in _all_of(changes):
             statements.append(statement)
             await give_way()
-        self._texts = {**held.texts, **{text: number for number, text in changes.texts.new}}
         return Prepared(batches, held, changes, statements, generation)
 
     async def write(self, ready: Prepared, *, keep: bool = True) -> None:
@@ -179,24 +178,22 @@ class SqliteStore:
             await self._write(ready, keep=keep)
 
     async def _write(self, ready: Prepared, *, keep: bool) -> None:
-        kept = False
-        try:
-            self._require_of_now(ready)
-            await run_as_one(self.connection, ready.statements, keep=keep)
-            kept = keep
-        finally:
-            if not kept:
-                self._texts = None
-
-    def _require_of_now(self, ready: Prepared) -> None:
         if ready.generation != self._generation:
             raise Outdated
+        await run_as_one(self.connection, ready.statements, keep=keep)
+        if keep and self._texts is not None:
+            # Only now: what was prepared may never be written, and its texts must not be taken for known then.
+            self._texts = {**self._texts, **ready.changes.texts.numbers()}
 
     async def texts(self) -> dict[str, int]:
         """The texts that are kept once, with their numbers."""
-        if self._texts is None:
-            self._texts = {text: number for number, text in await self.fetch("SELECT id, text FROM texts")}
-        return self._texts
+        if self._texts is not None:
+            return self._texts
+        generation = self._generation
+        texts = {text: number for number, text in await self.fetch("SELECT id, text FROM texts")}
+        if generation == self._generation:
+            self._texts = texts
+        return texts
 
     @contextlib.asynccontextmanager
     async def transaction(self, *, keep: bool = True) -> AsyncIterator[None]:
