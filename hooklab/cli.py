@@ -5,6 +5,7 @@ import errno
 import importlib
 import io
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from hooklab import __version__
 from hooklab.config import Settings, SettingsError, default_config, load_settings
 from hooklab.filters import HELP
 from hooklab.options import add_export, add_simulate, add_verify, positive
-from hooklab.text import clean
+from hooklab.text import clean, mask_secrets
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 gets a ? and not a fault
     given = _build_parser().parse_args(arguments)
     try:
+        _hide_secrets(sys.argv[1:] if arguments is None else arguments)
         flags = {name: getattr(given, name, None) for name in Settings.__struct_fields__}
         settings = load_settings(flags, os.environ, given.config or default_config())
         module, name = given.command
@@ -50,6 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _explain(error)
     return code
+
+
+def _hide_secrets(arguments: Sequence[str]) -> None:
+    """Takes tokens out of this process's line in the process list, which everybody on the machine may read."""
+    shown = mask_secrets(arguments)
+    if list(arguments) != shown:
+        import setproctitle
+
+        setproctitle.setproctitle(shlex.join(["hooklab", *shown]))
 
 
 def _open_closed_streams() -> None:
@@ -134,6 +145,7 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_json(batch)
 
     _add_quarantine(add("quarantine", "what could not be understood", "quarantine", "list_rows"))
+    _add_token(add("token", "the secrets in the hook URL: make another, list, revoke", "token", "list_tokens"))
 
     rebuild = add("rebuild", "project the journal into a new store, which takes the old one's place", "rebuild")
     rebuild.add_argument("--yes", action="store_true", help="do not ask")
@@ -177,6 +189,30 @@ def _add_quarantine(quarantine: argparse.ArgumentParser) -> None:
     for action in (rows, one, again):
         _add_common(action)
     _add_list(rows, suppress=True)
+
+
+def _add_token(token: argparse.ArgumentParser) -> None:
+    _add_token_list(token)
+    actions = token.add_subparsers(metavar="new|list|revoke", parser_class=_Parser)
+    new = actions.add_parser("new", help="one more, which is shown from now on; the others go on working")
+    new.add_argument("name", metavar="NAME", nargs="?", help="of a-z 0-9 _ - (default: a number)")
+    new.set_defaults(command=("token", "new"))
+    rows = actions.add_parser("list", help="their names, and how each was used since the service started")
+    rows.set_defaults(command=("token", "list_tokens"))
+    revoke = actions.add_parser("revoke", help="turn away whoever comes with it")
+    revoke.add_argument("name", metavar="NAME")
+    revoke.add_argument("--yes", action="store_true", help="do not ask")
+    revoke.set_defaults(command=("token", "revoke"))
+    for action in (new, rows, revoke):
+        _add_common(action)
+    _add_json(new, suppress=True)
+    _add_token_list(rows, suppress=True)
+
+
+def _add_token_list(parser: argparse.ArgumentParser, *, suppress: bool = False) -> None:
+    _add_json(parser, suppress=suppress)
+    default = argparse.SUPPRESS if suppress else False
+    parser.add_argument("--reveal", action="store_true", default=default, help="print the secrets too")
 
 
 _SETTINGS = {

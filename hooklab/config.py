@@ -10,6 +10,7 @@ import msgspec
 import platformdirs
 from msgspec import Meta, Struct
 
+from hooklab.networks import NetworkError, Networks
 from hooklab.times import parse_duration, zone
 
 _Bytes = Annotated[int, Meta(ge=1024, le=2**29)]
@@ -43,6 +44,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sent_at_key: str | None = None
     """The key of a JSON custom payload under which your system tells when it sent the message, dots between keys of
     nested objects; empty for none. The store keeps it, a change wants `hooklab rebuild`."""
+    allow: tuple[str, ...] = ()
+    """Networks that may post, such as 203.0.113.0/24; empty: all. It stands beside the token and not for it."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of the proxies whose X-Forwarded-For says who asks."""
+    tls_certificate: Path | None = None
+    """A certificate in PEM with those that it hangs on; with it hooklab takes https and no http."""
+    tls_key: Path | None = None
+    """The key of the certificate; without it the key is in the certificate's file."""
+    max_connections: Annotated[int, Meta(ge=8, le=60_000)] | None = None
+    """Open connections, all together; None is 4096, or as many as the limit of open files leaves room for."""
+    max_connections_per_peer: Annotated[int, Meta(ge=1, le=60_000)] = 100
+    """Open connections of one address; this machine's own and trusted proxies have no such limit."""
     max_body: _Bytes = 4 * 1024 * 1024
     max_elements: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     """Elements of one array that are judged; what lies beyond is kept in quarantine. None is what the store was
@@ -107,7 +120,7 @@ def load_settings(
             chosen[name], source[name] = value, where
     if not str(chosen.get("data_dir", "")):
         chosen["data_dir"] = platformdirs.user_data_path("hooklab")
-    for name in ("data_dir", "token_file"):
+    for name in ("data_dir", "token_file", "tls_certificate", "tls_key"):
         if chosen.get(name) is not None:
             try:
                 chosen[name] = str(Path(chosen[name]).expanduser().absolute())
@@ -158,6 +171,13 @@ def _explain(error: str, source: Mapping[str, str]) -> str:
 
 
 def _check(settings: Settings) -> None:
+    for name in ("allow", "trusted_proxies"):
+        try:
+            Networks(getattr(settings, name))
+        except NetworkError as error:
+            raise SettingsError(f"{name}: {error}; write for example 203.0.113.0/24") from error
+    if settings.tls_key is not None and settings.tls_certificate is None:
+        raise SettingsError("tls_key: it is of no use without tls_certificate")
     split_bind(settings.bind)
     if settings.token == "":
         raise SettingsError("token: it is empty; leave it out to have one made")

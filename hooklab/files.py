@@ -2,19 +2,15 @@
 
 import fcntl
 import os
-import re
-import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 _SOCKET_PATH_BYTES = 107
 """What a unix socket's address may have on Linux, the closing zero apart."""
-SHORT_TOKEN: Final = 16
-"""Characters below which a token is easy to guess."""
 
 
 class FolderError(Exception):
@@ -140,51 +136,6 @@ def touch_private(path: Path) -> None:
         os.fchmod(fd, 0o600)
     finally:
         os.close(fd)
-
-
-def read_token(path: Path) -> str | None:
-    """The token kept in `path`; None where there is no such file.
-
-    Raises:
-        FolderError: it cannot be read, or holds nothing or something else.
-    """
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError:
-        token = ""
-    except OSError as error:
-        raise FolderError(f"the token file {path} cannot be read: {error.strerror}") from error
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", token):
-        raise FolderError(
-            f"the token file {path} holds no token (A-Z a-z 0-9 _ -); restore it, or delete it to get a new hook URL"
-        )
-    return token
-
-
-def read_or_make_token(path: Path) -> str:
-    """The token kept in `path`; where there is none, a new one is made and kept there, mode 0600.
-
-    Raises:
-        FolderError: it cannot be read or written.
-    """
-    kept = read_token(path)
-    if kept is not None:
-        return kept
-    token = secrets.token_urlsafe(24)
-    aside = path.with_name(path.name + ".new")
-    try:
-        touch_private(aside)
-        with aside.open("w", encoding="ascii") as file:
-            file.write(token + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        fsync(path.parent)
-    except OSError as error:
-        raise FolderError(f"the token cannot be kept in {path}: {error.strerror}") from error
-    return token
 
 
 def free_and_total(path: Path) -> tuple[int, int]:

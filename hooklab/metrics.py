@@ -37,6 +37,28 @@ class Counters(Struct, frozen=True, kw_only=True):
     queue_depth: int | None = None
 
 
+class TurnedAway(Struct, frozen=True, kw_only=True):
+    """An address that posted without a right token, or may not post at all."""
+
+    address: str
+    """Of the last such request; those of one IPv6 /64 count together."""
+    why: str
+    count: int
+    """Failures since ten minutes without one."""
+    last_at: int
+    """Microseconds UTC."""
+
+
+class TokenUse(Struct, frozen=True, kw_only=True):
+    """A token that the running service takes, without its secret."""
+
+    name: str
+    uses: int
+    """Batches that came with it since the service started."""
+    last_used: int | None
+    """Microseconds UTC."""
+
+
 class ServiceStatus(Struct, frozen=True, kw_only=True):
     """What a running service says of itself."""
 
@@ -59,6 +81,12 @@ class ServiceStatus(Struct, frozen=True, kw_only=True):
     ack_p50_ms: float | None = None
     ack_p99_ms: float | None = None
     queue_depth: int = 0
+    tokens: list[TokenUse] = field(default_factory=list)
+    """In the order of the token file: the last one is in `hook_url`."""
+    turned_away: list[TurnedAway] = field(default_factory=list)
+    """The newest few, newest first."""
+    allow: list[str] = field(default_factory=list)
+    """Networks that may post; empty: all."""
 
 
 class Signs(Struct, frozen=True, kw_only=True):

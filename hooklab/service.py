@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import gc
 import logging
 import os
@@ -11,38 +10,38 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import Final
 
-import uvicorn
 import uvloop
-from msgspec.structs import replace
-from uvicorn.config import Config
 
 from hooklab import __version__
 from hooklab.admin_client import no_service
 from hooklab.config import Settings
 from hooklab.database import DatabaseError, remove_database
-from hooklab.files import Folder, FolderError, FolderLock, bind_private_socket, read_or_make_token, read_token
+from hooklab.doorkeeper import Doorkeeper
+from hooklab.files import Folder, FolderError, FolderLock, bind_private_socket
 from hooklab.indexer import Indexer
 from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
+from hooklab.listening import ListenError, allow_open_files, bind, http_server, start, tick
 from hooklab.metrics import Counters, ServiceStatus
 from hooklab.monitor import FolderMonitor
 from hooklab.projection import Projection
-from hooklab.receiver.access import Hook
-from hooklab.receiver.admin import create_admin_app
+from hooklab.receiver.admin import create_admin_app, healing_orders, token_orders
 from hooklab.receiver.app import Receiver, ReceiverLimits, Tally, create_app
 from hooklab.receiver.protocol import WireLimits, guarded
 from hooklab.store.base import StoreError
 from hooklab.text import mask_token
 from hooklab.times import Clock
+from hooklab.tokens import hook_url, local_url, written
 
 log = logging.getLogger("hooklab.service")
 
-_DRAIN_SECONDS: Final = 3
 _PROJECT_SECONDS: Final = 4.0
 _CLOSE_SECONDS: Final = 0.7
 _BACKLOG: Final = 1024
+_TURNED_AWAY: Final = 5
+"""Addresses in the status."""
 
 
 class ServiceError(Exception):
@@ -52,21 +51,27 @@ class ServiceError(Exception):
 class Service:
     """What runs on the service's loop. `running` builds it."""
 
-    def __init__(self, settings: Settings, folder: Folder, clock: Clock, token: str, listener: socket.socket) -> None:
+    def __init__(
+        self, settings: Settings, folder: Folder, clock: Clock, doorkeeper: Doorkeeper, listener: socket.socket
+    ) -> None:
         """Use `running`."""
         self.settings = settings
         self.folder = folder
         self.listener = listener
         self.tally = Tally(clock)
-        self.hook_url = hook_url(settings, token, listener.getsockname()[:2])
-        self.local_url = hook_url(replace(settings, public_url=None), token, listener.getsockname()[:2])
-        self.listens_on = _written(*listener.getsockname()[:2])
+        self.doorkeeper = doorkeeper
+        self.address: tuple[str, int] = listener.getsockname()[:2]
         self._clock = clock
         self._began = time.monotonic_ns()
         self.journal: SqliteJournal
         self.projection: Projection
         self.projecting: asyncio.Task[None]
         self.indexer: Indexer
+
+    @property
+    def hook_url(self) -> str:
+        """As the provider sees it, with the newest token."""
+        return hook_url(self.settings, self.doorkeeper.shown, self.address)
 
     def status(self) -> ServiceStatus:
         """What it says of itself; may be asked from any thread."""
@@ -78,8 +83,8 @@ class Service:
             # By today's clock, which may have been set since: what it is held against is of today too.
             started_at=self._clock() - (time.monotonic_ns() - self._began) // 1000,
             hook_url=self.hook_url,
-            local_url=self.local_url,
-            listens_on=self.listens_on,
+            local_url=local_url(self.settings, self.doorkeeper.shown, self.address),
+            listens_on=written(*self.address),
             disk_reserve=self.settings.disk_reserve,
             ready=problem is None,
             problem=problem,
@@ -87,45 +92,10 @@ class Service:
             ack_p50_ms=latency.quantile_ms(0.5),
             ack_p99_ms=latency.quantile_ms(0.99),
             queue_depth=self.journal.queue_depth(),
+            tokens=self.doorkeeper.uses(),
+            turned_away=self.tally.failures.newest(_TURNED_AWAY),
+            allow=list(self.doorkeeper.door.allow.written),
         )
-
-
-def hook_url(settings: Settings, token: str, address: tuple[str, int]) -> str:
-    """The hook URL as the provider sees it, as far as the settings say."""
-    if settings.public_url is not None:
-        return f"{settings.public_url.rstrip('/')}/hooks/{token}"
-    host, port = address
-    if host in ("0.0.0.0", "::"):  # noqa: S104  only looked at
-        host = "127.0.0.1"
-    return f"http://{_written(host, port)}/hooks/{token}"
-
-
-def _written(host: str, port: int) -> str:
-    return f"{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def token_of(settings: Settings, folder: Folder) -> str:
-    """The token in force: the one set, else the one kept in the token file, made if it is not there.
-
-    Raises:
-        ServiceError: it has characters that a token may not have.
-        FolderError: the file cannot be read or written.
-    """
-    token = settings.token or _kept_token(settings, folder)
-    try:
-        Hook(token)
-    except ValueError as error:
-        raise ServiceError(f"token: {error}") from error
-    return token
-
-
-def _kept_token(settings: Settings, folder: Folder) -> str:
-    if settings.token_file is None:
-        return read_or_make_token(folder.token)
-    token = read_token(settings.token_file)
-    if token is None:
-        raise FolderError(f"the token file {settings.token_file} is not there; only the data folder's own is made")
-    return token
 
 
 @contextlib.asynccontextmanager
@@ -139,7 +109,7 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[Service]:
     async with contextlib.AsyncExitStack() as stack:
         try:
             service = await _start(settings, folder, clock, stack)
-        except (FolderError, DatabaseError, StoreError, JournalError) as error:
+        except (FolderError, ListenError, DatabaseError, StoreError, JournalError) as error:
             raise ServiceError(str(error)) from error
         except (sqlite3.Error, OSError) as error:
             raise ServiceError(f"{folder.path} cannot be used: {error}") from error
@@ -150,9 +120,9 @@ async def _start(settings: Settings, folder: Folder, clock: Clock, stack: contex
     folder.prepare()
     stack.enter_context(FolderLock(folder))
     remove_database(folder.new_store)  # of a rebuild that did not come to its end
-    token = token_of(settings, folder)
-    listener = stack.enter_context(contextlib.closing(_bind(settings)))
-    service = Service(settings, folder, clock, token, listener)
+    doorkeeper = Doorkeeper(settings, folder, clock, allow_open_files())
+    listener = stack.enter_context(contextlib.closing(bind(*settings.host_and_port())))
+    service = Service(settings, folder, clock, doorkeeper, listener)
 
     journal = await SqliteJournal.open(
         folder.journal,
@@ -170,9 +140,8 @@ async def _start(settings: Settings, folder: Folder, clock: Clock, stack: contex
     indexing = asyncio.create_task(indexer.run(), name="indexer")
     stack.push_async_callback(_end_indexing, indexing)
 
-    receiver = Receiver(
-        Hook(token), journal, ReceiverLimits(settings.max_body, settings.max_receiving), service.tally, clock
-    )
+    limits = ReceiverLimits(settings.max_body, settings.max_receiving)
+    receiver = Receiver(doorkeeper.door, journal, limits, service.tally, clock)
     await _open_doors(service, receiver, clock, stack)
     return service
 
@@ -187,74 +156,22 @@ async def _open_doors(service: Service, receiver: Receiver, clock: Clock, stack:
 
     projection = service.projection
     checks = projection.check, service.indexer.check
-    admin_app = create_admin_app(service.status, counters, projection.retry_quarantine, *checks)
-    admin = _server(admin_app, "httptools", settings)
-    await _startup(admin, bind_private_socket(service.folder))
+    keeper = service.doorkeeper
+    orders = [*healing_orders(projection.retry_quarantine, *checks), *token_orders(keeper, lambda: service.hook_url)]
+    admin = http_server(create_admin_app(service.status, counters, orders), "httptools", settings.idle_timeout)
+    await start(admin, bind_private_socket(service.folder))
     stack.callback(service.folder.socket.unlink, missing_ok=True)
     stack.push_async_callback(admin.shutdown)
 
     limits = WireLimits(settings.head_timeout, settings.body_timeout, settings.max_head, settings.max_fields)
-    public = _server(create_app(receiver, tally.count_refusal), guarded(limits, tally.count_refusal), settings)
+    protocol = guarded(limits, keeper.connections, tally.count_refusal)
+    public = http_server(create_app(receiver, tally.count_refusal), protocol, settings.idle_timeout)
     service.listener.listen(_BACKLOG)
-    await _startup(public, service.listener)
+    await start(public, service.listener, None if keeper.certificate is None else keeper.certificate.context)
     stack.push_async_callback(public.shutdown)
     stack.callback(setattr, receiver, "closing", True)
-    ticking = asyncio.create_task(_tick(public, admin), name="date header")
-    stack.callback(ticking.cancel)
-
-
-def _bind(settings: Settings) -> socket.socket:
-    host, port = settings.host_and_port()
-    try:
-        [(family, kind, _, _, address), *_] = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.setblocking(False)
-        listener.bind(address)
-    except (OSError, UnicodeError) as error:
-        used = getattr(error, "errno", None) == errno.EADDRINUSE
-        advice = "stop what uses it, or choose another with --bind HOST:PORT" if used else "see --bind HOST:PORT"
-        why = getattr(error, "strerror", None) or "it is no address"
-        raise ServiceError(f"cannot listen on {settings.bind}: {why}; {advice}") from error
-    return listener
-
-
-def _server(app: Any, protocol: Any, settings: Settings) -> uvicorn.Server:
-    config = Config(
-        app,
-        http=protocol,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        proxy_headers=False,  # "it comes from 127.0.0.1" is never a credential
-        server_header=False,
-        access_log=False,  # it would print the secret path
-        log_config=None,
-        timeout_keep_alive=int(settings.idle_timeout) or 1,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    return server
-
-
-async def _startup(server: uvicorn.Server, listener: socket.socket) -> None:
-    """Starts without uvicorn's main loop, whose ten ticks a second nobody needs."""
-    await server.on_tick(0)
-    await server.startup(sockets=[listener])
-
-
-async def _tick(*servers: uvicorn.Server) -> None:
-    """Keeps the Date header true."""
-    while True:
-        await asyncio.sleep(1)
-        for server in servers:
-            await server.on_tick(0)
+    for does, name in ((tick(public, admin), "date header"), (keeper.watch(), "certificate")):
+        stack.callback(asyncio.create_task(does, name=name).cancel)
 
 
 async def _end_projecting(projector: Projection, task: "asyncio.Task[None]") -> None:

@@ -7,6 +7,7 @@ markup in the eyes of Textual: show it as `rich.text.Text` or with ``markup=Fals
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _MARKS = (
     "[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u06d6-\u06dc"
@@ -87,6 +88,19 @@ _NUMBER = re.compile(
 def mask_numbers(body: str) -> str:
     """A body with its phone numbers masked, wherever a field of a usual name holds one; all else stays as it is."""
     return _NUMBER.sub(lambda found: found[1] + mask_number(found[2].strip()), body)
+
+
+def mask_secrets(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command line with `--token`'s value, hook URLs' tokens and URLs' passwords masked."""
+    shown: list[str] = []
+    for at, one in enumerate(arguments):
+        if one.startswith("--token="):
+            shown.append(f"--token={MASK}")
+        elif at and arguments[at - 1] == "--token":
+            shown.append(MASK)
+        else:
+            shown.append(re.sub(r"(://)[^/@\s]*@", rf"\1{MASK}@", mask_token(one)))
+    return shown
 
 
 def mask_token(url: str) -> str:

@@ -26,7 +26,7 @@ from lives import Post, play, samples, stream
 from hooklab.admin_client import ask_service
 from hooklab.commands.common import clock
 from hooklab.commands.run import _has_terminal
-from hooklab.commands.send import post
+from hooklab.commands.send import Hook, post
 from hooklab.config import load_settings
 from hooklab.files import Folder
 from hooklab.service import ServiceError, ServiceThread
@@ -185,7 +185,7 @@ class Feeder:
         answer: Any = None
         for _ in range(_TRIES):
             try:
-                status, answer = post(f"{self._url}/{label}" if label else self._url, body)
+                status, answer = post(Hook(f"{self._url}/{label}" if label else self._url), body)
                 if status != 503:
                     return
             except (OSError, http.client.HTTPException) as error:

@@ -18,7 +18,7 @@ from pty_stage import Terminal, hooklab_run, until
 from support import TOKEN, RunningService, body_of, hooklab, json_of, pair
 
 from hooklab.admin_client import _ask
-from hooklab.commands.send import post
+from hooklab.commands.send import Hook, post
 from hooklab.files import Folder
 from hooklab.tui.driver import SteadyFile
 
@@ -36,7 +36,7 @@ class Screen(Terminal):
 
     def post(self) -> int:
         """One new message; gives the answer's code."""
-        return post(self.url, body_of(pair()))[0]
+        return post(Hook(self.url), body_of(pair()))[0]
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pty_stage import until
 
 from hooklab.simulator import sender as module
 from hooklab.simulator.campaign import Campaign, Chances, Wishes, plan
-from hooklab.simulator.sender import Figures, Pace, Sender
+from hooklab.simulator.sender import Figures, Pace, Sender, Target
 
 QUICK: Final = Pace(connections=2, backoff=0.01, give_up=20)
 Answer = tuple[int, dict[str, str]]
@@ -104,7 +104,7 @@ def send(port: int, sent: Campaign, pace: Pace = QUICK, books: Books | None = No
     def connect() -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", port)
 
-    return Sender(sent, connect, "/hooks/t", books or Books(), pace).run(lambda _: None)
+    return Sender(sent, Target(connect, "/hooks/t"), books or Books(), pace).run(lambda _: None)
 
 
 def closed_port() -> int:

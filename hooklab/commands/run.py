@@ -14,7 +14,7 @@ import uvloop
 from hooklab.commands.common import CommandError, called, clock, end_quietly
 from hooklab.commands.logs import flush, log_to
 from hooklab.config import Settings
-from hooklab.files import SHORT_TOKEN, Folder
+from hooklab.files import Folder
 from hooklab.service import Service, ServiceError, ServiceThread
 from hooklab.service import serve as run_service
 from hooklab.text import mask_token
@@ -26,10 +26,6 @@ def serve(given: argparse.Namespace, settings: Settings) -> int:
     log_to(logging.StreamHandler(), logging.WARNING)
     _take_turns()
 
-    def ready(service: Service) -> None:
-        _warn(settings)
-        _announce(service)
-
     async def main() -> None:
         stop = asyncio.Event()
 
@@ -39,7 +35,7 @@ def serve(given: argparse.Namespace, settings: Settings) -> int:
 
         for number in _stop_signals():
             asyncio.get_running_loop().add_signal_handler(number, stopping)
-        await run_service(settings, clock, stop, ready)
+        await run_service(settings, clock, stop, _announce)
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -104,7 +100,6 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     try:
         try:
             service = thread.start()
-            _warn(settings)
             ended = show_screen(folder, service, thread, leaving, settings.theme)
             if ended == "hangup":
                 let_go_of_terminal()
@@ -160,13 +155,6 @@ def _private(path: Path) -> Path:
     except OSError as error:
         raise CommandError(f"the log {path} cannot be written: {error.strerror}") from error
     return path
-
-
-def _warn(settings: Settings) -> None:
-    if settings.token is not None and len(settings.token) < SHORT_TOKEN:
-        logging.getLogger("hooklab").warning(
-            "the token is short: whoever guesses it can post; %d characters or more are wise", SHORT_TOKEN
-        )
 
 
 def _announce(service: Service) -> None:

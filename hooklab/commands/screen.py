@@ -12,11 +12,12 @@ from hooklab.admin_client import ask_service
 from hooklab.commands.common import CommandError, clock, end_quietly
 from hooklab.config import Settings
 from hooklab.database import DatabaseError, require_ours
-from hooklab.files import Folder, FolderError, read_token
+from hooklab.files import Folder, FolderError
 from hooklab.journal.schema import JOURNAL
 from hooklab.metrics import ServiceStatus
 from hooklab.monitor import FolderMonitor
-from hooklab.service import Service, ServiceThread, hook_url
+from hooklab.service import Service, ServiceThread
+from hooklab.tokens import hook_url, tokens_in_force
 from hooklab.tui.app import MonitorApp
 from hooklab.tui.driver import SteadyDriver, log_faults
 from hooklab.tui.terminal import HANGUP, STOP, Leaving, handle_signals
@@ -117,7 +118,7 @@ def _require_journal(folder: Folder) -> None:
 def _known_hook_url(folder: Folder, settings: Settings) -> str | None:
     """The hook URL that a service would have here; None where its token cannot be read. Nothing is made."""
     try:
-        token = settings.token or read_token(settings.token_file or folder.token)
+        tokens = tokens_in_force(settings, folder)
     except FolderError:
         return None
-    return None if token is None else hook_url(settings, token, settings.host_and_port())
+    return hook_url(settings, tokens[-1].secret, settings.host_and_port()) if tokens else None

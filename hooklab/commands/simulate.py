@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 
 from hooklab.commands.common import CommandError, print_json, print_line
-from hooklab.commands.send import connection_to, place, running_url
+from hooklab.commands.send import hook_of
 from hooklab.config import Settings
 from hooklab.simulator.campaign import CHAOS, Campaign, Chances, Wishes, plan
 from hooklab.simulator.progress import shown
-from hooklab.simulator.sender import Figures, Pace, Sender
+from hooklab.simulator.sender import Figures, Pace, Sender, Target
 from hooklab.simulator.truth import VERSION, CampaignLine, TruthWriter
 
 _BEGIN: Final = datetime(2026, 11, 1, tzinfo=UTC)
@@ -25,9 +25,8 @@ _BEGIN: Final = datetime(2026, 11, 1, tzinfo=UTC)
 
 def simulate(given: argparse.Namespace, settings: Settings) -> int:
     """Sends a campaign; 0 if everything was acknowledged in the end."""
-    url = given.url or running_url(settings)
-    _, target = connection_to(url)
-    if "?" in target:
+    hook = hook_of(given.url, settings)
+    if "?" in hook.target:
         raise CommandError("the URL has a query, which no hook URL has")
     wishes = _wishes(given)
     pace = Pace(**{name: getattr(given, name) for name in Pace.__struct_fields__})
@@ -38,7 +37,8 @@ def simulate(given: argparse.Namespace, settings: Settings) -> int:
         if truth is not None:
             first = CampaignLine(VERSION, wishes.seed, wishes.begin.isoformat(), _options(given))
             truth.plan((first, *campaign.lines()))
-        sender = Sender(campaign, lambda: connection_to(url)[0], target.rstrip("/"), truth or _Nobody(), pace)
+        to = Target(hook.connect, hook.target.rstrip("/"), hook.headers)
+        sender = Sender(campaign, to, truth or _Nobody(), pace)
         interrupted = False
         try:
             with _sigterm_as_ctrl_c(), shown(sys.stderr) as watch:
@@ -52,7 +52,7 @@ def simulate(given: argparse.Namespace, settings: Settings) -> int:
     _print(given, wishes, campaign, figures)
     left = figures.sendings - figures.acknowledged
     if left:
-        why = "interrupted" if interrupted else f"at {place(url)} {figures.last_trouble}"
+        why = "interrupted" if interrupted else f"at {hook.place} {figures.last_trouble}"
         raise CommandError(f"{left:,} of {figures.sendings:,} sendings were not acknowledged: {why}")
     return 0
 

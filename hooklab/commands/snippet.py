@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from hooklab.admin_client import ask_service
 from hooklab.commands.common import CommandError
 from hooklab.config import Settings
-from hooklab.files import Folder, read_token
-from hooklab.service import ServiceError, hook_url, token_of
+from hooklab.files import Folder
 from hooklab.snippets import sms_webhooks
 from hooklab.text import clean
+from hooklab.tokens import hook_url, tokens_in_force
 
 
 def snippet(given: argparse.Namespace, settings: Settings) -> int:
@@ -32,7 +32,7 @@ def present_hook_url(settings: Settings, base_url: str | None = None) -> str:
     """The hook URL: the running service's, else the one that it would have; at `base_url` if that is given.
 
     Raises:
-        FolderError, CommandError: the token can neither be read nor made.
+        FolderError: the token can neither be read nor made.
     """
     folder = Folder(settings.data_dir)
     running = asyncio.run(ask_service(folder))
@@ -40,13 +40,10 @@ def present_hook_url(settings: Settings, base_url: str | None = None) -> str:
         if base_url is None:
             return running.hook_url
         return f"{base_url.rstrip('/')}/hooks/{running.hook_url.rpartition('/')[2]}"
-    token = settings.token or read_token(settings.token_file or folder.token)
-    if token is None:  # before the first start: what is made now is what that start will have
+    tokens = tokens_in_force(settings, folder)
+    if not tokens:  # before the first start: what is made now is what that start will have
         folder.prepare()
-        try:
-            token = token_of(settings, folder)
-        except ServiceError as error:
-            raise CommandError(str(error)) from error
+        tokens = tokens_in_force(settings, folder, make=True)
     if base_url is not None:
-        return f"{base_url.rstrip('/')}/hooks/{token}"
-    return hook_url(settings, token, settings.host_and_port())
+        return f"{base_url.rstrip('/')}/hooks/{tokens[-1].secret}"
+    return hook_url(settings, tokens[-1].secret, settings.host_and_port())

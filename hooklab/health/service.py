@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from msgspec import Struct
 from hooklab import __version__
 from hooklab.config import Settings, SettingsError, split_bind
 from hooklab.findings import took
-from hooklab.health.base import Finding, ok, problem, warning
+from hooklab.health.base import Finding, many, ok, problem, warning
 from hooklab.health.folder import name_of
 from hooklab.metrics import ServiceStatus
 from hooklab.times import SECOND
@@ -55,7 +56,7 @@ def look_at_door(runs: Runs, settings: Settings) -> Door:
     parts = urlsplit(status.local_url or status.hook_url)
     code, why = None, None
     try:
-        code = _knock(parts.hostname or "", parts.port or 80, parts.path)
+        code = _knock(parts.hostname or "", parts.port or 80, parts.path, tls=parts.scheme == "https")
     except (OSError, ValueError) as error:
         why = "it does not answer in time" if isinstance(error, TimeoutError) else str(error)
     return Door(
@@ -67,12 +68,12 @@ def look_at_door(runs: Runs, settings: Settings) -> Door:
     )
 
 
-def _knock(host: str, port: int, path: str) -> int:
+def _knock(host: str, port: int, path: str, *, tls: bool) -> int:
     """Offers a body and takes the offer back once the receiver wants it (100): it judged the token, and counts
     nothing, neither a batch nor a refusal.
     """
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
-    with socket.create_connection((host, port), timeout=_TIMEOUT) as connection:
+    with socket.create_connection((host, port), timeout=_TIMEOUT) as plain, _wrapped(plain, tls=tls) as connection:
         connection.sendall(head.encode())
         answer = b""
         while b"\r\n" not in answer and len(answer) < 1024:
@@ -84,6 +85,16 @@ def _knock(host: str, port: int, path: str) -> int:
     if found is None:
         raise ValueError("what answers there does not speak HTTP")
     return int(found[1])
+
+
+def _wrapped(plain: socket.socket, *, tls: bool) -> socket.socket:
+    """With TLS where it is spoken. Whose certificate it is says nothing here: it is in the public name."""
+    if not tls:
+        return plain
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(plain)
 
 
 def _why_not_to_bind(settings: Settings) -> str | None:
@@ -152,6 +163,7 @@ def judge_door(found: Door, runs: Runs) -> Iterator[Finding]:
                 "stop what uses that address, or choose another with --bind HOST:PORT",
             )
         return
+    allow = runs.status.allow
     if found.answered is None:
         yield problem(
             "listener",
@@ -160,9 +172,26 @@ def judge_door(found: Door, runs: Runs) -> Iterator[Finding]:
         )
     elif found.answered == 100:
         yield ok("listener", f"{found.address} takes batches")
+    elif found.answered == 404 and allow:
+        yield ok(
+            "listener",
+            f"{found.address} turns this machine away: `allow` lets {', '.join(allow)} in, and what those are answered"
+            " cannot be tried from here",
+        )
     else:
         yield _judge_answer(found, runs.status)
     yield from _judge_exposure(found)
+    yield from _judge_strangers(runs.status, runs.now)
+
+
+def _judge_strangers(status: ServiceStatus, now: int) -> Iterator[Finding]:
+    """Says who was turned away lately; that is what a door is for."""
+    if status.turned_away:
+        said = [
+            f"{one.address} ({one.why}, {many(one.count, 'time')}, {took(max(now - one.last_at, 0) / SECOND)} ago)"
+            for one in status.turned_away
+        ]
+        yield ok("strangers", f"turned away: {', '.join(said)}")
 
 
 def _judge_answer(found: Door, status: ServiceStatus) -> Finding:

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from hooklab.config import Settings
-from hooklab.files import SHORT_TOKEN, Folder, FolderError, read_token
+from hooklab.files import Folder, FolderError
 from hooklab.health.base import Finding, many, ok, problem, warning
 from hooklab.metrics import ServiceStatus
+from hooklab.tokens import SHORT as SHORT_TOKEN
+from hooklab.tokens import tokens_in_force
 
 _GUESSABLE_BITS: Final = 48
 _OTHERS: Final = 0o077
@@ -25,9 +27,11 @@ class Token(Struct, frozen=True, kw_only=True):
     """Such as `in the file …`."""
     state: str
     """kept, set, missing, or why it cannot be used."""
+    number: int = 0
+    """Of tokens that are kept."""
     length: int = 0
     bits: float = 0.0
-    """Of the one in force: the running service's, else the kept one."""
+    """Of the weakest, the running service's among them."""
     exposed: bool = False
     """Others may read the file."""
     path: str = ""
@@ -37,30 +41,30 @@ class Token(Struct, frozen=True, kw_only=True):
 
 def look_at_token(settings: Settings, folder: Folder, status: ServiceStatus | None) -> Token:
     """The facts; the token itself is in none of them."""
-    token: str | None
+    kept: list[str] = []
     where, path = "from the settings", ""
     state, exposed = "set", False
-    if settings.token is not None:
-        token = settings.token
-    else:
+    if settings.token is None:
         file = settings.token_file or folder.token
         where, path = f"in {file}", str(file)
-        try:
-            token = read_token(file)
-            state = "kept" if token is not None else "missing"
-            exposed = token is not None and _is_exposed(file)
-        except (FolderError, OSError) as error:
-            token, state = None, str(error)
+    try:
+        kept = [one.secret for one in tokens_in_force(settings, folder)]
+        if path:
+            state = "kept" if kept else "missing"
+            exposed = bool(kept) and _is_exposed(Path(path))
+    except (FolderError, OSError) as error:
+        state = str(error)
     running = None if status is None else urlsplit(status.hook_url).path.rpartition("/")[2]
-    in_force = running or token or ""
+    weakest = min([*kept, *([running] if running else [])], key=bits_of, default="")
     return Token(
         where=where,
         state=state,
-        length=len(in_force),
-        bits=bits_of(in_force),
+        number=len(kept),
+        length=len(weakest),
+        bits=bits_of(weakest),
         exposed=exposed,
         path=path,
-        running=None if running is None else running == token,
+        running=None if running is None else running in kept[-1:],
     )
 
 
@@ -84,6 +88,8 @@ def judge_token(found: Token) -> Finding:
     if found.state == "missing" and found.running is None:
         return warning("token", f"{found.path} is not there", "hooklab makes one, and a new hook URL, when it starts")
     says = f"{many(found.length, 'character')} {found.where}"
+    if found.number > 1:
+        says = f"{found.number} tokens, {many(found.length, 'character')} the weakest, {found.where}"
     if found.state == "missing":
         says = f"{many(found.length, 'character')}, given to the running hooklab and not kept in the folder"
     elif found.exposed:

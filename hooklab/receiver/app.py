@@ -19,16 +19,15 @@ from msgspec import Struct
 
 from hooklab.journal.base import Journal, JournalFull, JournalUnavailable, NewBatch
 from hooklab.metrics import LatencyHistogram
-from hooklab.receiver.access import Hook
+from hooklab.receiver.access import Door, Entry
 from hooklab.receiver.cycle import END, OK
-from hooklab.receiver.protocol import LINGER_BYTES, LINGER_SECONDS, REFUSED
+from hooklab.receiver.failures import Failures
+from hooklab.receiver.protocol import LINGER_BYTES, LINGER_SECONDS, REFUSED, RETRY_AFTER
 from hooklab.times import Clock
 from hooklab.wire import NotAnArray, check_array
 
 log = logging.getLogger("hooklab.receiver")
 
-RETRY_AFTER: Final = 5
-"""Seconds; a provider that honours it comes back soon after a short trouble."""
 _KEPT_HEADERS: Final = frozenset(
     {
         b"host",
@@ -65,12 +64,13 @@ class ReceiverLimits(Struct, frozen=True):
 
 
 class Tally:
-    """What the receiver counts for itself: refusals by answer code, and how long its 200s took."""
+    """What the receiver counts for itself: refusals by answer code, who was turned away, how long its 200s took."""
 
     def __init__(self, clock: Clock) -> None:
         """Starts at nothing."""
         self.refused: Counter[int] = Counter()
         self.latency = LatencyHistogram(clock)
+        self.failures = Failures(clock)
 
     def count_refusal(self, status: int) -> None:
         """Counts one answer that was not 200."""
@@ -96,9 +96,9 @@ def _unavailable(why: str) -> _Answer:
 class Receiver:
     """Takes one POST after another from the door to the journal."""
 
-    def __init__(self, hook: Hook, journal: Journal, limits: ReceiverLimits, tally: Tally, clock: Clock) -> None:
+    def __init__(self, door: Door, journal: Journal, limits: ReceiverLimits, tally: Tally, clock: Clock) -> None:
         """Puts it together."""
-        self._hook = hook
+        self._door = door
         self._journal = journal
         self._limits = limits
         self._tally = tally
@@ -133,8 +133,11 @@ class Receiver:
 
     async def _accept(self, scope: Any, body_read: "_BodyReader", began: float) -> None:
         """Returns when the batch is on disk and is an array; raises the answer otherwise."""
-        ours, label = self._hook.match(scope["raw_path"])
-        if not ours:
+        client = scope["client"]
+        entry = self._door.judge(scope["raw_path"], client[0] if client else "", scope["headers"])
+        key = entry.key
+        if key is None:
+            await self._turn_away(entry)
             raise _Answer(404, "there is nothing here")
         if scope["method"] != "POST":
             raise _Answer(405, "this URL takes POST: an array of delivery reports, as JSON", (b"allow", b"POST"))
@@ -145,12 +148,11 @@ class Receiver:
         took = time.perf_counter() - began
         large = len(body) >= _LARGE_BODY  # others must not wait while an odd one is looked through
         wrong = await asyncio.to_thread(_what_is_wrong, body) if large else _what_is_wrong(body)
-        client = scope["client"]
         batch = NewBatch(
             received_at=self._clock(),
             took_ms=int(took * 1000),
-            peer=client[0] if client else "",
-            label=label,
+            peer=entry.client,
+            label=entry.label,
             headers=headers,
             body=body,
             malformed=wrong is not None,
@@ -160,8 +162,15 @@ class Receiver:
         except (JournalFull, JournalUnavailable) as error:
             # The reason is for the operator, who finds it in the log and on the screen.
             raise _unavailable("this cannot be written to disk now") from error
+        key.used(batch.received_at)
         if wrong is not None:
             raise _Answer(400, f"expected a JSON array of delivery reports, but {wrong}")
+
+    async def _turn_away(self, entry: Entry) -> None:
+        """Who fails again and again waits for the answer, ever longer."""
+        seconds = self._tally.failures.count(entry.client, entry.why)
+        if seconds and not self.closing:
+            await asyncio.sleep(seconds)
 
     async def _refuse(self, answer: _Answer, body_read: "_BodyReader", send: Send) -> None:
         self._tally.count_refusal(answer.status)

@@ -16,10 +16,13 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from hooklab.receiver.connections import Connections
 from hooklab.receiver.cycle import Cycle, Heads
 
 LINGER_BYTES: Final = 16 * 1024 * 1024
 LINGER_SECONDS: Final = 2.0
+RETRY_AFTER: Final = 5
+"""Seconds; a provider that honours it comes back soon after a short trouble."""
 REFUSED: Final = "hooklab.refused"
 """In a request's `state`: it has been refused here, and whatever the app says reaches nobody."""
 
@@ -54,6 +57,7 @@ class GuardedProtocol(HttpToolsProtocol):
     limits: WireLimits
     count_refusal: Callable[[int], None]
     heads: Heads
+    counted: Connections
 
     def __init__(
         self,
@@ -78,20 +82,39 @@ class GuardedProtocol(HttpToolsProtocol):
         self._lingered = 0
         self._stalled_since: float | None = None
         self._check: asyncio.TimerHandle | None = None
+        self._since = 0.0
         self.cycle: RequestResponseCycle | None = None  # type: ignore[assignment]  # uvicorn's type leaves out None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing has the time of a head."""
         super().connection_made(transport)
+        self._since = self.loop.time()
+        if not self.counted.admit(self, self.client[0] if self.client else ""):
+            self._lingering = True
+            self._say(503, "there are too many connections", b"retry-after: %d\r\n" % RETRY_AFTER)
+            transport.close()
+            return
         self.flow = _Flow(transport, self.pipeline)
         self._expect_within(self.limits.head_timeout)
         self._check = self.loop.call_later(min(self.limits.head_timeout, self.timeout_keep_alive), self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""
+        self.counted.leave(self)
         if self._check is not None:
             self._check.cancel()
         super().connection_lost(exc)
+
+    def waits_since(self) -> float | None:
+        """Since when it has said nothing that wants an answer; None where one is due, or a body comes."""
+        cycle = self.cycle
+        if self._owed is not None or (cycle is not None and not (cycle.response_complete and not cycle.more_body)):
+            return None
+        return self._since
+
+    def give_way(self) -> None:
+        """Ends an idle connection, or one whose head does not come, for another."""
+        self.transport.abort()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that ends its side may still wait for the answer to what it sent."""
@@ -226,6 +249,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._await_next()
 
     def _await_next(self) -> None:
+        self._since = self.loop.time()
         self._idle_until = self.loop.time() + self.timeout_keep_alive
 
     def _begin_fields(self) -> None:
@@ -301,25 +325,29 @@ class GuardedProtocol(HttpToolsProtocol):
     def _answer(self, status: int, why: str) -> None:
         """Says it, then drains for a while so that the answer reaches a client that still sends."""
         self._owed = None
-        self.count_refusal(status)
-        body = why.encode() + b"\n"
-        self.transport.write(
-            STATUS_LINE[status]
-            + b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
-            + b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-            % len(body)
-            + body
-        )
+        self._say(status, why)
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
+    def _say(self, status: int, why: str, fields: bytes = b"") -> None:
+        self.count_refusal(status)
+        body = why.encode() + b"\n"
+        self.transport.write(
+            STATUS_LINE[status]
+            + b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
+            + fields
+            + b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            % len(body)
+            + body
+        )
 
-def guarded(limits: WireLimits, count_refusal: Callable[[int], None]) -> type[GuardedProtocol]:
+
+def guarded(limits: WireLimits, counted: Connections, count_refusal: Callable[[int], None]) -> type[GuardedProtocol]:
     """The protocol class for uvicorn's ``http=``, with its limits; `count_refusal` gets the answer's code."""
     return type(
         "GuardedProtocol",
         (GuardedProtocol,),
-        {"limits": limits, "count_refusal": staticmethod(count_refusal), "heads": Heads()},
+        {"limits": limits, "counted": counted, "count_refusal": staticmethod(count_refusal), "heads": Heads()},
     )

@@ -6,7 +6,7 @@ import http.client
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -26,6 +26,18 @@ _LOOK_SECONDS: Final = 0.1
 _READ_BYTES: Final = 65536
 
 Connect = Callable[[], http.client.HTTPConnection]
+
+
+class Target(Struct, frozen=True):
+    """Where a campaign is sent."""
+
+    connect: Connect
+    path: str
+    """Of the hook URL, to which a label is added."""
+    headers: Mapping[str, str] = {}
+    """Such as credentials."""
+
+
 """Makes a connection to where the bodies go, which opens itself; its time-out is ours to set."""
 
 
@@ -98,11 +110,12 @@ class _Try(Struct):
 class Sender:
     """Sends one campaign once. `run` may be ended by `stop` from any thread."""
 
-    def __init__(self, campaign: Campaign, connect: Connect, target: str, recorder: Recorder, pace: Pace) -> None:
-        """Puts it together; `target` is the path of the hook URL, to which a label is added."""
+    def __init__(self, campaign: Campaign, to: Target, recorder: Recorder, pace: Pace) -> None:
+        """Puts it together."""
         self._campaign = campaign
-        self._connect = connect
-        self._target = target
+        self._connect = to.connect
+        self._target = to.path
+        self._headers = {**_HEADERS, **to.headers}
         self._recorder = recorder
         self._pace = pace
         self._changed = threading.Condition()
@@ -228,7 +241,7 @@ class Sender:
         label = self._campaign.bodies[body].label
         target = f"{self._target}/{label}" if label else self._target
         try:
-            connection.request("POST", target, self._campaign.contents[body], _HEADERS)
+            connection.request("POST", target, self._campaign.contents[body], self._headers)
             if lost:
                 connection.close()
                 self._again(one, self._pace.backoff, None)

@@ -7,7 +7,7 @@ from typing import Final
 from hooklab.store.base import MessageRow, QuarantineRow
 from hooklab.text import clean
 from hooklab.tui.cells import EMPTY, Line, Piece, line, wrap
-from hooklab.tui.format import duration
+from hooklab.tui.format import duration, short_moment
 from hooklab.tui.notices import notices
 from hooklab.tui.targets import Target, ToMessage, ToMessages, ToQuarantined, ToScreen
 from hooklab.tui.view import View
@@ -43,7 +43,7 @@ _NOW: Final = {
 }
 _REFUSALS: Final = {
     "400": "not JSON, or no array: each distinct body is in quarantine (4)",
-    "404": "a wrong token or an unknown path: somebody guesses, or an old URL is still in use",
+    "404": "a wrong token, an unknown path, or an address that is not allowed: somebody guesses, or an old URL is in use",
     "405": "another method than POST; a browser that opened the URL, perhaps",
     "408": "head or body came too slowly; the provider sends it again",
     "413": "a body over max_body; raise it if it was the provider's",
@@ -133,6 +133,9 @@ def _refusals(view: View, width: int) -> Iterator[Line]:
         first, *more = wrap(_REFUSALS.get(code, "an answer that this version has no words for"), width - 21)
         yield line(f"    {clean(code, 3):<4}", Piece(f"{count:>9,}   "), Piece(first, "quiet"))
         yield from (line(" " * 20, Piece(text, "quiet")) for text in more)
+    for one in view.service.turned_away if view.service is not None else ():
+        said = f"{one.why}, {one.count:,} time{'' if one.count == 1 else 's'}, last {short_moment(one.last_at, view.now)}"
+        yield line("         ", Piece(f"from {clean(one.address, 45)}   "), Piece(clean(said, 100), "quiet"))
 
 
 def _title(name: str, means: str, width: int) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""What the empty start shows, at any time: the hook URL in clear, the curl line, the JSON to paste."""
+"""What the empty start shows, at any time: the hook URL, the curl line, the JSON to paste; in clear when asked."""
 
 from typing import ClassVar, Final
 
@@ -7,15 +7,21 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from hooklab.snippets import curl_line, sms_webhooks
+from hooklab.text import mask_token
 from hooklab.tui.screens.one_size import OneSize
 from hooklab.tui.widgets.empty_start import EmptyStart
 from hooklab.tui.widgets.keys import Keys
 
-_HINTS: Final = (("esc", "back"), ("y", "copy the curl line"), ("Y", "copy the JSON"), ("j k", "scroll"))
+_HINTS: Final = (
+    ("esc", "back"),
+    ("y", "copy the curl line"),
+    ("Y", "copy the JSON"),
+    ("m", "show or mask the token"),
+)
 
 
 class SetupScreen(OneSize[None]):
-    """Its own screen, since it is the one place that shows the token in clear."""
+    """Its own screen, since it is the one place that shows the token in clear once there are messages."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace,q,u", "app.back", show=False),
@@ -23,12 +29,14 @@ class SetupScreen(OneSize[None]):
         Binding("Y", "copy(True)", show=False),
         Binding("j,down", "scroll(1)", show=False),
         Binding("k,up", "scroll(-1)", show=False),
+        Binding("m", "reveal", show=False),
     ]
 
     def __init__(self, hook_url: str | None, *, runs: bool) -> None:
         """`runs` says whether there is a service now."""
         super().__init__()
         self._hook_url = hook_url
+        self._revealed = False
         self._body = EmptyStart(
             "Reports are taken at" if runs else "No service runs. When one does, it takes reports at"
         )
@@ -41,8 +49,17 @@ class SetupScreen(OneSize[None]):
 
     def on_resize(self, _event: events.Resize) -> None:
         """Another width wraps elsewhere, once the layout is done."""
-        self.call_after_refresh(lambda: self._body.show(self._hook_url))
+        self.call_after_refresh(self._show)
         self._keys.show()
+
+    def _show(self) -> None:
+        url = self._hook_url
+        self._body.show(url if url is None or self._revealed else mask_token(url))
+
+    def action_reveal(self) -> None:
+        """Shows the token in clear, or masks it again: somebody may look on, or a recording run."""
+        self._revealed = not self._revealed
+        self._show()
 
     def action_copy(self, snippet: bool) -> None:
         """Copies the curl line or the JSON, without the line breaks of the screen."""

@@ -54,7 +54,7 @@ def _parts(command: str) -> list[str]:
 
 
 class EmptyStart(VerticalScroll):
-    """The one place that shows the token in clear: without it nothing could be pasted."""
+    """Shows the hook URL as it is given: in clear where nothing was received yet, or it could not be pasted."""
 
     def __init__(self, title: str = "No message yet. Reports are taken at") -> None:
         super().__init__(id="empty")

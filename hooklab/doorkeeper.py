@@ -1,0 +1,157 @@
+"""Who comes in, while the service runs: tokens, allow-list, proxies and certificate, and their change."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from hooklab.config import Settings
+from hooklab.files import Folder, FolderError
+from hooklab.metrics import TokenUse
+from hooklab.networks import Networks
+from hooklab.receiver.access import Door
+from hooklab.receiver.connections import ConnectionLimits, Connections
+from hooklab.times import SECOND, Clock
+from hooklab.tls import Certificate
+from hooklab.tokens import SHORT, Token, TokenError, keep_tokens, read_tokens, tokens_in_force, with_new, without
+
+log = logging.getLogger("hooklab.door")
+
+_LOOK_SECONDS: Final = 60.0
+"""Between two looks whether the certificate was renewed."""
+_MOST: Final = 4096
+_OTHER_FILES: Final = 64
+"""Open files that are no connections: databases, the log, the loop's own."""
+
+
+class Doorkeeper:
+    """Holds the keys. What it changes takes effect with the next request, or connection."""
+
+    def __init__(self, settings: Settings, folder: Folder, clock: Clock, open_files: int) -> None:
+        """Reads, or makes, the tokens, and reads the certificate.
+
+        Args:
+            settings: Those in force.
+            folder: Has the token file, unless the settings name another.
+            clock: Says when a token was made.
+            open_files: That this process may have.
+
+        Raises:
+            FolderError: a file cannot be read or used.
+        """
+        self._settings = settings
+        self._folder = folder
+        self._clock = clock
+        self.certificate = _certificate(settings)
+        self.door = Door(
+            tokens_in_force(settings, folder, make=True), Networks(settings.allow), Networks(settings.trusted_proxies)
+        )
+        most = settings.max_connections or min(_MOST, max(open_files - _OTHER_FILES, 8))
+        limits = ConnectionLimits(most, settings.max_connections_per_peer)
+        self.connections = Connections(limits, self.door.proxies)
+        self._changing = asyncio.Lock()
+        self._say_short()
+
+    @property
+    def shown(self) -> str:
+        """The secret that is shown, and to be pasted: the newest."""
+        return self.door.keys[-1].token.secret
+
+    def uses(self) -> list[TokenUse]:
+        """How each token was used."""
+        return [TokenUse(name=key.token.name, uses=key.uses, last_used=key.last_used) for key in self.door.keys]
+
+    async def new_token(self, name: str | None) -> Token:
+        """Makes one more and keeps it.
+
+        Raises:
+            TokenError: it cannot be made.
+            FolderError: it cannot be kept.
+        """
+        today = datetime.fromtimestamp(self._clock() // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        tokens = await self._change(lambda tokens: with_new(tokens, name, today))
+        return tokens[-1]
+
+    async def revoke(self, name: str) -> None:
+        """Takes one away: who comes with it is turned away from now on.
+
+        Raises:
+            TokenError: there is none of that name, or it is the only one.
+            FolderError: the file cannot be written.
+        """
+        await self._change(lambda tokens: without(tokens, name))
+
+    async def _change(self, change: Callable[[list[Token]], list[Token]]) -> list[Token]:
+        if self._settings.token is not None:
+            raise TokenError(
+                "the service was started with a token of its own (--token, HOOKLAB_TOKEN, a settings file)"
+            )
+        path = self._settings.token_file or self._folder.token
+        async with self._changing:
+            # What stands in the file counts: somebody may have written there by hand.
+            kept = await asyncio.to_thread(read_tokens, path)
+            tokens = change(kept or [])
+            await asyncio.to_thread(keep_tokens, path, tokens)
+            self.door.change_tokens(tokens)
+            return tokens
+
+    async def reload(self, settings: Settings) -> list[str]:
+        """Takes over tokens, networks and certificate; says in a line each what changed.
+
+        Raises:
+            FolderError: something cannot be used; nothing has changed then but what the lines before said.
+        """
+        tokens = await asyncio.to_thread(tokens_in_force, settings, self._folder)
+        if not tokens:
+            raise FolderError("the token file is gone; restore it, or restart hooklab to get a new hook URL")
+        said: list[str] = []
+        if self.certificate is not None and await asyncio.to_thread(self._read_certificate):
+            said.append("the certificate was read again")
+        if tokens != [key.token for key in self.door.keys]:
+            said.append("the tokens are now: " + ", ".join(one.name for one in tokens))
+            self.door.change_tokens(tokens)
+        self._settings = settings
+        for name, words in (("allow", settings.allow), ("proxies", settings.trusted_proxies)):
+            if tuple(getattr(self.door, name).written) != words:
+                setattr(self.door, name, Networks(words))
+                said.append(
+                    f"{'allow' if name == 'allow' else 'trusted_proxies'} is now: {', '.join(words) or 'empty'}"
+                )
+        self.connections.change(
+            ConnectionLimits(self.connections.limits.most, settings.max_connections_per_peer), self.door.proxies
+        )
+        self._say_short()
+        return said
+
+    def _read_certificate(self) -> bool:
+        assert self.certificate is not None
+        if not self.certificate.is_renewed():
+            return False
+        self.certificate.read_again()
+        return True
+
+    async def watch(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Looks now and then whether the certificate was renewed, and takes the new one."""
+        while self.certificate is not None:
+            await sleep(_LOOK_SECONDS)
+            try:
+                if await asyncio.to_thread(self._read_certificate):
+                    log.info("the certificate was renewed and read again")
+            except FolderError as error:
+                log.error("the renewed certificate is not taken: %s", error)  # noqa: TRY400  no fault of ours
+
+    def _say_short(self) -> None:
+        for key in self.door.keys:
+            if len(key.secret) < SHORT:
+                log.warning(
+                    "the token is short: whoever guesses it can post; %d characters or more are wise (the token %r)",
+                    SHORT,
+                    key.token.name,
+                )
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    if settings.tls_certificate is None:
+        return None
+    return Certificate(settings.tls_certificate, settings.tls_key)
