@@ -7,20 +7,54 @@ import io
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, Final, NoReturn
 
 from hooklab import __version__
-from hooklab.config import Settings, SettingsError, default_config, load_settings
+from hooklab.config import Settings, SettingsError, default_config, load
 from hooklab.filters import HELP
+from hooklab.layered.about import known
+from hooklab.layered.written import default_in_words, has_no_default, nearest
 from hooklab.options import add_export, add_simulate, add_verify, positive
 from hooklab.text import clean, mask_secrets
+
+_WITHOUT_SETTINGS: Final = frozenset({"example"})
+"""Functions of commands that help where the settings are wrong."""
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise SystemExit(_fail(f"{message} (see {self.prog} --help)", 2))
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Each command answers for its own unknown options: it alone knows the nearest right one."""
+        args = sys.argv[1:] if args is None else list(args)
+        self._refuse_unknown(self._before_command(args))
+        namespace, rest = super().parse_known_args(args, namespace)
+        self._refuse_unknown(rest)
+        return namespace, rest
+
+    def _before_command(self, args: Sequence[str]) -> Iterator[str]:
+        """The options before the first word: an unknown one's value would be taken for a command."""
+        words = iter(args)
+        for word in words:
+            if not word.startswith("-") or word in {"-", "--"}:
+                return
+            yield word
+            action = self._option_string_actions.get(word)
+            if action is not None and action.nargs is None:
+                next(words, None)
+
+    def _refuse_unknown(self, words: Iterable[str]) -> None:
+        options = list(self._option_string_actions)
+        for word in words:
+            name = word.partition("=")[0]
+            if not name.startswith("--") or name == "--" or any(one.startswith(name) for one in options):
+                continue
+            near = nearest(name, options)
+            self.error(f"there is no option {name}{'' if near is None else f'; the nearest is {near}'}")
 
 
 def _fail(message: str, code: int = 1) -> int:
@@ -37,8 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _hide_secrets(sys.argv[1:] if arguments is None else arguments)
         flags = {name: getattr(given, name, None) for name in Settings.__struct_fields__}
-        settings = load_settings(flags, os.environ, given.config or default_config())
+        # `config` tells of these, and a running service reads them again.
+        given.load = partial(load, flags, os.environ, given.config or default_config())
         module, name = given.command
+        settings = Settings() if name in _WITHOUT_SETTINGS else given.load().settings
         code: int = getattr(importlib.import_module(f"hooklab.commands.{module}"), name)(given, settings)
         sys.stdout.flush()
     except SettingsError as error:
@@ -163,11 +199,25 @@ def _build_parser() -> argparse.ArgumentParser:
         "--full", action="store_true", help="read everything, also every body, for as long as it takes"
     )
     _add_json(doctor)
+    _add_config(add("config", "the settings in force, where each comes from, and what it is for", "config"))
     snippet = add("snippet", "the smsWebhooks JSON to paste into the Arpoone request", "snippet")
     snippet.add_argument(
         "--base-url", help="how the provider reaches this machine, such as https://hooks.example.com"
     )
     return parser
+
+
+def _add_config(config: argparse.ArgumentParser) -> None:
+    _add_json(config)
+    config.add_argument(
+        "--example",
+        dest="command",
+        action="store_const",
+        const=("config", "example"),
+        default=argparse.SUPPRESS,
+        help="print a settings file to begin with: every setting, commented out",
+    )
+    _add_settings(config, *(name for name in known(Settings) if name != "data_dir"))
 
 
 def _add_show(show: argparse.ArgumentParser) -> None:
@@ -215,44 +265,28 @@ def _add_token_list(parser: argparse.ArgumentParser, *, suppress: bool = False) 
     parser.add_argument("--reveal", action="store_true", default=default, help="print the secrets too")
 
 
-_SETTINGS = {
-    "bind": ("HOST:PORT", "address to listen on (default 127.0.0.1:8080)"),
-    "token": ("TOKEN", "the secret in the hook URL (default: made once, kept in the data folder)"),
-    "token_file": ("FILE", "file that holds the token"),
-    "public_url": ("URL", "the address as the provider sees it"),
-    "stuck_after": ("TIME", "a pending message with nothing new for this long is stuck (default 24h)"),
-    "assume_timezone": ("ZONE", "zone of reported times that name none (default UTC)"),
-    "sent_at_key": ("KEY", "key in a JSON custom payload of yours that tells when you sent the message"),
-    "max_head": ("BYTES", "largest header block (default 16 KiB)"),
-    "max_fields": ("N", "most header fields (default 100)"),
-    "max_receiving": ("BYTES", "bodies in memory, all connections together (default 32 MiB)"),
-    "idle_timeout": ("SECONDS", "time that a connection without a request stays open (default 60)"),
-    "commit_timeout": ("SECONDS", "a commit slower than this is answered 503 (default 8)"),
-    "disk_reserve": ("BYTES", "free disk below which the answer is 503 (default 256 MiB or 10 %%)"),
-    "max_body": ("BYTES", "largest body (default 4 MiB)"),
-    "max_elements": ("N", "elements of one array that are judged (default 10000)"),
-    "max_queue": ("BYTES", "batches waiting for their commit (default 32 MiB)"),
-    "max_group": ("BYTES", "batches in one commit (default 8 MiB)"),
-    "head_timeout": ("SECONDS", "time for a request's head (default 10)"),
-    "body_timeout": ("SECONDS", "time for a request's body (default 30)"),
-}
-
-
 def _add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
+    settings = known(Settings)
     for name in names:
-        metavar, does = _SETTINGS[name]
-        parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=does, default=argparse.SUPPRESS)
+        one = settings[name]
+        default = f"default{':' if has_no_default(one) else ''} {default_in_words(one)}"
+        does = f"{one.about.does} ({default})".replace("%", "%%")
+        # SUPPRESS: an option before the command must not be undone by the default of the one after it.
+        parser.add_argument(
+            one.option,
+            metavar=one.about.unit,
+            help=does,
+            default=argparse.SUPPRESS,
+            action="append" if one.is_list else "store",
+        )
 
 
 def _add_serving(parser: argparse.ArgumentParser) -> None:
-    _add_settings(parser, *_SETTINGS)
+    _add_settings(parser, *(name for name in known(Settings) if name != "data_dir"))
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    # SUPPRESS: an option before the command must not be undone by the default of the one after it.
-    parser.add_argument(
-        "--data-dir", metavar="DIR", default=argparse.SUPPRESS, help="the data folder (or HOOKLAB_DATA_DIR)"
-    )
+    _add_settings(parser, "data_dir")
     parser.add_argument(
         "--config", metavar="FILE", type=Path, default=argparse.SUPPRESS, help="a settings file (TOML)"
     )

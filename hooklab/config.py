@@ -1,88 +1,32 @@
-"""Settings: frozen, checked, from a TOML file, `HOOKLAB_*` and flags, in that order (later ones win)."""
+"""Settings: frozen, checked, from a TOML file, `HOOKLAB_*` and flags, in that order (later ones win).
+
+A new setting is a field of `Settings` with its `About`: `hooklab config`, the options and their help, the README's
+list and every error come from there. Lists are tuples, paths `Path`; see `hooklab.layered`.
+"""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-import msgspec
 import platformdirs
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from hooklab.networks import NetworkError, Networks
+from hooklab.layered.about import About, SettingsError, known
+from hooklab.layered.load import Loaded, from_environment, from_file, from_options, settle
+from hooklab.networks import Networks
 from hooklab.times import parse_duration, zone
+
+__all__ = ["About", "Loaded", "Settings", "SettingsError", "default_config", "load", "load_settings", "split_bind"]
 
 _Bytes = Annotated[int, Meta(ge=1024, le=2**29)]
 """SQLite takes no value of a gigabyte or more."""
 _Seconds = Annotated[float, Meta(gt=0, le=3600)]
-
-
-class SettingsError(ValueError):
-    """A setting cannot be used; the text names it, where it came from and what to do."""
-
-
-class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What can be set. Sizes are bytes, times seconds unless said otherwise."""
-
-    data_dir: Path = Path()
-    """The data folder; empty means hooklab's folder in the user's data directory."""
-    bind: str = "127.0.0.1:8080"
-    """The address to listen on, HOST:PORT; port 0 takes a free one."""
-    token: str | None = None
-    """The secret in the hook URL; without it the one in `token_file`, made once."""
-    token_file: Path | None = None
-    """Where the token is kept; without it the file `token` in the data folder."""
-    public_url: str | None = None
-    """The address as the provider sees it, such as https://hooks.example.com."""
-    stuck_after: str | None = None
-    """A message is stuck when it is pending with nothing new for longer than this: 90s, 30m, 7d. None is 24h."""
-    assume_timezone: str | None = None
-    """The zone of reported times that name none; the store keeps it, a change wants `hooklab rebuild`."""
-    theme: Literal["dark", "light", "terminal"] = "dark"
-    """The screen's colours, where the terminal has 256 or more; "terminal" leaves them to it."""
-    sent_at_key: str | None = None
-    """The key of a JSON custom payload under which your system tells when it sent the message, dots between keys of
-    nested objects; empty for none. The store keeps it, a change wants `hooklab rebuild`."""
-    allow: tuple[str, ...] = ()
-    """Networks that may post, such as 203.0.113.0/24; empty: all. It stands beside the token and not for it."""
-    trusted_proxies: tuple[str, ...] = ()
-    """Networks of the proxies whose X-Forwarded-For says who asks."""
-    tls_certificate: Path | None = None
-    """A certificate in PEM with those that it hangs on; with it hooklab takes https and no http."""
-    tls_key: Path | None = None
-    """The key of the certificate; without it the key is in the certificate's file."""
-    max_connections: Annotated[int, Meta(ge=8, le=60_000)] | None = None
-    """Open connections, all together; None is 4096, or as many as the limit of open files leaves room for."""
-    max_connections_per_peer: Annotated[int, Meta(ge=1, le=60_000)] = 100
-    """Open connections of one address; this machine's own and trusted proxies have no such limit."""
-    max_body: _Bytes = 4 * 1024 * 1024
-    max_elements: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
-    """Elements of one array that are judged; what lies beyond is kept in quarantine. None is what the store was
-    made with, or 10,000; a change wants `hooklab rebuild`."""
-    max_head: _Bytes = 16 * 1024
-    max_fields: Annotated[int, Meta(ge=8, le=10_000)] = 100
-    head_timeout: _Seconds = 10.0
-    body_timeout: _Seconds = 30.0
-    idle_timeout: _Seconds = 60.0
-    """How long a connection without a request stays open."""
-    max_receiving: _Bytes = 32 * 1024 * 1024
-    """Bodies in memory, all connections together, until they are answered: what is admitted has to be written before
-    the next, so that this bounds how long an answer waits under overload. Measured with 64 MiB and 320 connections
-    of 1000 reports: a third of the answers, two and a half times the p99."""
-    """Bodies in flight, all connections together."""
-    max_queue: _Bytes = 32 * 1024 * 1024
-    """Batches waiting for their commit."""
-    max_group: _Bytes = 8 * 1024 * 1024
-    """Batches in one commit."""
-    commit_timeout: _Seconds = 8.0
-    """A commit slower than this is answered 503; a provider gives up at about 10 s."""
-    disk_reserve: Annotated[int, Meta(ge=0)] = 256 * 1024 * 1024
-    """Free disk below which (or below 10 %, whichever is less) the answer is 503."""
-
-    def host_and_port(self) -> tuple[str, int]:
-        """`bind` taken apart; an IPv6 host is written in brackets."""
-        return split_bind(self.bind)
+_Elements = Annotated[int, Meta(ge=1, le=1_000_000)]
+_OWN_VARIABLES: Final = frozenset({"HOOKLAB_CONFIG", "HOOKLAB_TRACEBACK"})
+_STORED: Final = "what the store was made with, or"
+"""A new store takes these settings, an old one keeps them: `hooklab.projection` says why."""
 
 
 def split_bind(bind: str) -> tuple[str, int]:
@@ -94,109 +38,267 @@ def split_bind(bind: str) -> tuple[str, int]:
     host, colon, port = bind.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
-        raise SettingsError(f"bind: {bind!r} is not HOST:PORT; write for example 127.0.0.1:8080 or [::1]:8080")
+        raise SettingsError(f"{bind!r} is not HOST:PORT or [IPv6]:PORT")
     return host, int(port)
+
+
+def _check_token(token: str) -> None:
+    if not token:
+        raise ValueError("it is empty; leave it out to have one made")
+
+
+def _check_network(text: str) -> None:
+    Networks([text])
+
+
+def _check_duration(text: str) -> None:
+    if not parse_duration(text):
+        raise ValueError(f"{text!r} is not a time such as 24h, 30m or 7d")
+
+
+def _check_url(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url!r} does not begin with https:// or http://")
+    if not url.isprintable() or " " in url:
+        raise ValueError(f"{url!a} holds a space or a character that cannot be printed")
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What can be set. Sizes are bytes, times seconds unless said otherwise."""
+
+    data_dir: Annotated[
+        Path,
+        About("the data folder", "/var/lib/hooklab", "DIR", "hooklab's folder in the user's data directory"),
+    ] = Path()
+    bind: Annotated[
+        str,
+        About("the address to listen on; port 0 takes a free one", "127.0.0.1:8080", "HOST:PORT", check=split_bind),
+    ] = "127.0.0.1:8080"
+    token: Annotated[
+        str | None,
+        About(
+            "the secret in the hook URL; for trials, a service keeps it in a file",
+            "replace-me-by-32-random-letters",
+            "TOKEN",
+            "made once, kept in token_file",
+            secret=True,
+            check=_check_token,
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        About("the file that holds the token", "/etc/hooklab/token", "FILE", "the file token in the data folder"),
+    ] = None
+    public_url: Annotated[
+        str | None,
+        About(
+            "the address as the provider sees it, without /hooks",
+            "https://hooks.example.com",
+            "URL",
+            "the address listened on",
+            reload=True,
+            check=_check_url,
+        ),
+    ] = None
+    stuck_after: Annotated[
+        str | None,
+        About(
+            "a pending message with nothing new for longer than this is stuck",
+            "36h",
+            "TIME",
+            "24h",
+            reload=True,
+            check=_check_duration,
+        ),
+    ] = None
+    assume_timezone: Annotated[
+        str | None,
+        About(
+            "the zone of reported times that name none; a change wants `hooklab rebuild`",
+            "Europe/Lisbon",
+            "ZONE",
+            f"{_STORED} UTC",
+            check=zone,
+        ),
+    ] = None
+    theme: Annotated[
+        Literal["dark", "light", "terminal"],
+        About("the screen's colours, where there are 256 or more; terminal leaves them to it", "light", "NAME"),
+    ] = "dark"
+    sent_at_key: Annotated[
+        str | None,
+        About(
+            "the key in a JSON custom payload of yours that tells when you sent the message, dots between keys of"
+            " nested objects, empty for none; a change wants `hooklab rebuild`",
+            "meta.sent_at",
+            "KEY",
+            f"{_STORED} none",
+        ),
+    ] = None
+    max_body: Annotated[
+        _Bytes, About("the largest body; a larger one is answered 413", 1024 * 1024, "BYTES", reload=True)
+    ] = 4 * 1024 * 1024
+    max_elements: Annotated[
+        _Elements | None,
+        About(
+            "elements of one array that are judged; what lies beyond is kept in quarantine; a change wants"
+            " `hooklab rebuild`",
+            20_000,
+            "N",
+            f"{_STORED} 10000",
+        ),
+    ] = None
+    max_head: Annotated[
+        _Bytes, About("the largest header block; a larger one is answered 431", 32 * 1024, "BYTES", reload=True)
+    ] = 16 * 1024
+    max_fields: Annotated[
+        Annotated[int, Meta(ge=8, le=10_000)],
+        About("the most header fields; more are answered 431", 200, "N", reload=True),
+    ] = 100
+    head_timeout: Annotated[
+        _Seconds, About("the time for a request's head; a slower one is answered 408", 20, "SECONDS", reload=True)
+    ] = 10.0
+    body_timeout: Annotated[
+        _Seconds, About("the time for a request's body; a slower one is answered 408", 60, "SECONDS", reload=True)
+    ] = 30.0
+    idle_timeout: Annotated[
+        _Seconds, About("how long a connection without a request stays open", 30, "SECONDS", reload=True)
+    ] = 60.0
+    allow: Annotated[
+        tuple[str, ...],
+        About(
+            "networks that may post, beside the token and not for it",
+            ["203.0.113.0/24"],
+            "NETWORK",
+            "every address",
+            reload=True,
+            check=_check_network,
+        ),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        About(
+            "networks of the proxies whose X-Forwarded-For says who asks",
+            ["127.0.0.1"],
+            "NETWORK",
+            "none",
+            reload=True,
+            check=_check_network,
+        ),
+    ] = ()
+    tls_certificate: Annotated[
+        Path | None,
+        About(
+            "a certificate in PEM, with those that it hangs on; with it https is spoken and no http",
+            "/etc/hooklab/fullchain.pem",
+            "FILE",
+            "no TLS",
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        About("the key of the certificate", "/etc/hooklab/privkey.pem", "FILE", "in the certificate's file"),
+    ] = None
+    max_connections: Annotated[
+        Annotated[int, Meta(ge=8, le=60_000)] | None,
+        About(
+            "open connections, all together; one that only waits gives way to a new one",
+            1000,
+            "N",
+            "4096, or what the limit of open files has room for",
+        ),
+    ] = None
+    max_connections_per_peer: Annotated[
+        Annotated[int, Meta(ge=1, le=60_000)],
+        About(
+            "open connections of one address; this machine's own and trusted proxies have no such limit",
+            50,
+            "N",
+            reload=True,
+        ),
+    ] = 100
+    # What is admitted has to be written before the next, so that this bounds how long an answer waits under overload.
+    # Measured with 64 MiB and 320 connections of 1000 reports: a third of the answers, two and a half times the p99.
+    max_receiving: Annotated[
+        _Bytes,
+        About(
+            "bodies in memory until they are answered, all connections together; beyond it the answer is 503",
+            64 * 1024 * 1024,
+            "BYTES",
+            reload=True,
+        ),
+    ] = 32 * 1024 * 1024
+    max_queue: Annotated[
+        _Bytes,
+        About(
+            "batches waiting for their commit; beyond it the answer is 503", 64 * 1024 * 1024, "BYTES", reload=True
+        ),
+    ] = 32 * 1024 * 1024
+    max_group: Annotated[_Bytes, About("batches in one commit", 16 * 1024 * 1024, "BYTES", reload=True)] = (
+        8 * 1024 * 1024
+    )
+    commit_timeout: Annotated[
+        _Seconds,
+        About(
+            "a commit slower than this is answered 503; a provider gives up at about 10 s", 5, "SECONDS", reload=True
+        ),
+    ] = 8.0
+    disk_reserve: Annotated[
+        Annotated[int, Meta(ge=0, le=2**50)],
+        About(
+            "the free disk below which, or below 10 % if that is less, the answer is 503",
+            1024 * 1024 * 1024,
+            "BYTES",
+            reload=True,
+        ),
+    ] = 256 * 1024 * 1024
+
+    def host_and_port(self) -> tuple[str, int]:
+        """`bind` taken apart; an IPv6 host is written in brackets."""
+        return split_bind(self.bind)
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None) -> Loaded[Settings]:
+    """The settings in force and where they came from: defaults, the file, `HOOKLAB_*`, flags that are not None.
+
+    Raises:
+        SettingsError: a value or a name is wrong, or the file cannot be read.
+    """
+    settings = known(Settings)
+    layers = [
+        from_file(file, settings) if file else {},
+        from_environment(environment, settings, _OWN_VARIABLES),
+        from_options(flags, settings),
+    ]
+    if not any(layer["data_dir"].value for layer in layers if "data_dir" in layer):
+        for layer in layers:
+            layer.pop("data_dir", None)
+    loaded = settle(Settings, *layers)
+    _check_together(loaded)
+    if "data_dir" in loaded.sources:
+        return loaded
+    return Loaded(replace(loaded.settings, data_dir=platformdirs.user_data_path("hooklab")), loaded.sources)
 
 
 def load_settings(
     flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None = None
 ) -> Settings:
-    """The settings in force: defaults, then the file, then `HOOKLAB_*`, then flags that are not None.
-
-    Raises:
-        SettingsError: a value or a name is wrong, or the file cannot be read.
-    """
-    chosen: dict[str, Any] = {}
-    source: dict[str, str] = {}
-    layers = (
-        (str(config_file), _read_file(config_file) if config_file else {}),
-        ("the environment", _from_environment(environment)),
-        ("the command line", {name: value for name, value in flags.items() if value is not None}),
-    )
-    for where, layer in layers:
-        for name, value in layer.items():
-            if name not in Settings.__struct_fields__:
-                raise SettingsError(f"{where}: there is no setting called {name!r}")
-            chosen[name], source[name] = value, where
-    if not str(chosen.get("data_dir", "")):
-        chosen["data_dir"] = platformdirs.user_data_path("hooklab")
-    for name in ("data_dir", "token_file", "tls_certificate", "tls_key"):
-        if chosen.get(name) is not None:
-            try:
-                chosen[name] = str(Path(chosen[name]).expanduser().absolute())
-            except (TypeError, RuntimeError) as error:
-                what = f"{chosen[name]!r} is not a path: {error}"
-                raise SettingsError(f"{name} ({source[name]}): {what}") from error
-    try:
-        settings = msgspec.convert(
-            chosen,
-            Settings,
-            strict=False,
-            dec_hook=lambda kind, value: Path(value) if kind is Path else value,
-        )
-    except msgspec.ValidationError as error:
-        raise SettingsError(_explain(str(error), source)) from error
-    try:
-        _check(settings)
-    except SettingsError as error:
-        name, _, what = str(error).partition(": ")
-        raise SettingsError(f"{name} ({source.get(name, 'the default')}): {what}") from error
-    return settings
+    """The settings in force; see `load`."""
+    return load(flags, environment, config_file).settings
 
 
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the settings file {path} cannot be read: {error}") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(f"the settings file {path} is not TOML: {error}") from error
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """`HOOKLAB_MAX_BODY=1048576` sets max_body. Empty means not set."""
-    prefix = "HOOKLAB_"
-    own = {"HOOKLAB_CONFIG", "HOOKLAB_TRACEBACK"}
-    return {
-        name.removeprefix(prefix).lower(): value
-        for name, value in environment.items()
-        if name.startswith(prefix) and name not in own and value
-    }
-
-
-def _explain(error: str, source: Mapping[str, str]) -> str:
-    what, _, where = error.partition(" - at `$.")
-    name = where.rstrip("`")
-    return f"{name} ({source.get(name, 'the settings')}): {what}" if name else what
-
-
-def _check(settings: Settings) -> None:
-    for name in ("allow", "trusted_proxies"):
-        try:
-            Networks(getattr(settings, name))
-        except NetworkError as error:
-            raise SettingsError(f"{name}: {error}; write for example 203.0.113.0/24") from error
-    if settings.tls_key is not None and settings.tls_certificate is None:
-        raise SettingsError("tls_key: it is of no use without tls_certificate")
-    split_bind(settings.bind)
-    if settings.token == "":
-        raise SettingsError("token: it is empty; leave it out to have one made")
-    if settings.stuck_after is not None and not parse_duration(settings.stuck_after):
-        raise SettingsError(f"stuck_after: {settings.stuck_after!r} is not a time; write for example 24h, 30m or 7d")
-    if settings.assume_timezone is not None:
-        try:
-            zone(settings.assume_timezone)
-        except ValueError as error:
-            raise SettingsError(f"assume_timezone: {error}") from error
-    if settings.max_group > settings.max_queue:
-        raise SettingsError("max_group: it cannot be larger than max_queue")
-    if settings.max_body > settings.max_group:
-        raise SettingsError("max_body: it cannot be larger than max_group, since a commit holds whole batches")
-    url = settings.public_url
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise SettingsError(f"public_url: {url!r} does not begin with https:// or http://")
-    if url is not None and (not url.isprintable() or " " in url):
-        raise SettingsError(f"public_url: {url!a} holds a space or a character that cannot be printed")
+def _check_together(loaded: Loaded[Settings]) -> None:
+    """What is right by itself may still be at odds with another."""
+    for smaller, larger, why in (
+        ("max_group", "max_queue", "a commit is taken from what waits"),
+        ("max_body", "max_group", "a commit holds whole batches"),
+    ):
+        less, more = getattr(loaded.settings, smaller), getattr(loaded.settings, larger)
+        if less > more:
+            # Whichever was set is to be named: the other may be a default that nobody knows of.
+            name = smaller if smaller in loaded.sources or larger not in loaded.sources else larger
+            what = f"{smaller} ({less}) cannot be larger than {larger} ({more}), since {why}"
+            raise SettingsError(f"{name} ({loaded.source(name).says}): {what}")
 
 
 def default_config(environment: Mapping[str, str] = os.environ) -> Path | None:

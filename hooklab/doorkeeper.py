@@ -153,5 +153,7 @@ class Doorkeeper:
 
 def _certificate(settings: Settings) -> Certificate | None:
     if settings.tls_certificate is None:
+        if settings.tls_key is not None:
+            raise FolderError("tls_key is of no use without tls_certificate: set both, or neither")
         return None
     return Certificate(settings.tls_certificate, settings.tls_key)

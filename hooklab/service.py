@@ -73,6 +73,11 @@ class Service:
         """As the provider sees it, with the newest token."""
         return hook_url(self.settings, self.doorkeeper.shown, self.address)
 
+    @property
+    def local_url(self) -> str:
+        """The same on this machine."""
+        return local_url(self.settings, self.doorkeeper.shown, self.address)
+
     def status(self) -> ServiceStatus:
         """What it says of itself; may be asked from any thread."""
         problem = self.journal.problem()
@@ -83,7 +88,7 @@ class Service:
             # By today's clock, which may have been set since: what it is held against is of today too.
             started_at=self._clock() - (time.monotonic_ns() - self._began) // 1000,
             hook_url=self.hook_url,
-            local_url=local_url(self.settings, self.doorkeeper.shown, self.address),
+            local_url=self.local_url,
             listens_on=written(*self.address),
             disk_reserve=self.settings.disk_reserve,
             ready=problem is None,

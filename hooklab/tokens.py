@@ -26,6 +26,7 @@ SET: Final = "set"
 """The name of the one that the settings give."""
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{1,512}")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_MADE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _LARGEST: Final = 64 * 1024
 
 
@@ -76,7 +77,7 @@ def parse_tokens(text: str) -> list[Token]:
 
 
 def _token_of(words: Sequence[str]) -> Token:
-    if len(words) > 3:
+    if len(words) > 3 or (len(words) == 3 and not _MADE.fullmatch(words[2])):
         raise TokenError("a line is a secret, its name, and when it was made")
     name = words[1] if len(words) > 1 else FIRST
     return Token(secret=check_secret(words[0]), name=_check_name(name), made=words[2] if len(words) > 2 else None)

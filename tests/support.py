@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import random
@@ -15,7 +16,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from hooklab.files import Folder, socket_address
 from hooklab.journal.packing import Packer
@@ -91,6 +92,9 @@ def json_lines_of(*arguments: str | Path, data_dir: Path) -> list[Any]:
     done = hooklab(*arguments, "--json", data_dir=data_dir)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+_NUMBERS: Final = itertools.count()
 
 
 class NotReady(AssertionError):  # noqa: N818  a test that did not expect it fails
@@ -181,8 +185,10 @@ class RunningService:
             connection.close()
 
     def connect(self) -> socket.socket:
-        """A plain connection to the public port."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        """A plain connection to the public port, each from another address of loopback: who fails often waits."""
+        number = next(_NUMBERS)
+        source = f"127.{1 + number // 62500 % 200}.{1 + number // 250 % 250}.{1 + number % 250}"
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20, source_address=(source, 0))
 
     def stats(self) -> dict[str, Any]:
         """`hooklab stats --json`."""

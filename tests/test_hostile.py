@@ -365,6 +365,6 @@ def test_a_public_url_that_is_none_is_refused(tmp_path: Path) -> None:
         done = hooklab("serve", "--public-url", bad, data_dir=tmp_path / "data")
         assert done.returncode == 2, done
         said = done.stderr.decode()
-        assert said.startswith("hooklab: public_url (the command line): ")
+        assert said.startswith("hooklab: public_url (--public-url): ")
         assert not harmful(said, "\n")
         assert said.count("\n") == 1

@@ -249,7 +249,7 @@ async def test_problems_are_grouped_worst_first_with_what_to_do() -> None:
         for said in (
             "ask Arpoone about the message id",
             "two URLs may be swapped",
-            "a wrong token or an unknown path",
+            "a wrong token, an unknown path",
         ):
             assert said in text, said
         assert re.search(r"404 +17 +a wrong token", on.text())
@@ -376,11 +376,13 @@ async def test_the_help_shows_the_table() -> None:
 
 
 async def test_u_shows_the_hook_url_at_any_time() -> None:
-    """The URL in clear, the curl line and the JSON, and keys that copy them; Esc goes back."""
+    """The URL, masked until `m` reveals it, the curl line and the JSON, and keys that copy them; Esc goes back."""
     written: list[str] = []
     async with stage(full(), (120, 36)) as on:
         assert URL not in on.text()
         await on.press("2", "u")
+        assert URL not in on.text()
+        await on.press("m")
         assert URL in on.text()
         assert "smsWebhooks" in on.text()
         assert on.app._driver is not None

@@ -53,5 +53,5 @@ def test_the_setting_names_a_theme() -> None:
     assert Settings().theme == "dark"
     assert load_settings({}, {"HOOKLAB_THEME": "light"}).theme == "light"
     assert {"dark", "light", "terminal"} == set(THEMES)
-    with pytest.raises(SettingsError, match=r"theme \(the environment\)"):
+    with pytest.raises(SettingsError, match=r"theme \(HOOKLAB_THEME\)"):
         load_settings({}, {"HOOKLAB_THEME": "pink"})

@@ -175,8 +175,8 @@ def judge_door(found: Door, runs: Runs) -> Iterator[Finding]:
     elif found.answered == 404 and allow:
         yield ok(
             "listener",
-            f"{found.address} turns this machine away: `allow` lets {', '.join(allow)} in, and what those are answered"
-            " cannot be tried from here",
+            f"{found.address} turns this machine away: `allow` lets {', '.join(allow)} in, and what"
+            " those are answered cannot be tried from here",
         )
     else:
         yield _judge_answer(found, runs.status)

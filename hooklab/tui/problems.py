@@ -43,7 +43,7 @@ _NOW: Final = {
 }
 _REFUSALS: Final = {
     "400": "not JSON, or no array: each distinct body is in quarantine (4)",
-    "404": "a wrong token, an unknown path, or an address that is not allowed: somebody guesses, or an old URL is in use",
+    "404": "a wrong token, an unknown path, an address not allowed: somebody guesses, or an old URL is in use",
     "405": "another method than POST; a browser that opened the URL, perhaps",
     "408": "head or body came too slowly; the provider sends it again",
     "413": "a body over max_body; raise it if it was the provider's",
@@ -134,7 +134,8 @@ def _refusals(view: View, width: int) -> Iterator[Line]:
         yield line(f"    {clean(code, 3):<4}", Piece(f"{count:>9,}   "), Piece(first, "quiet"))
         yield from (line(" " * 20, Piece(text, "quiet")) for text in more)
     for one in view.service.turned_away if view.service is not None else ():
-        said = f"{one.why}, {one.count:,} time{'' if one.count == 1 else 's'}, last {short_moment(one.last_at, view.now)}"
+        times = f"{one.count:,} time{'' if one.count == 1 else 's'}"
+        said = f"{one.why}, {times}, last {short_moment(one.last_at, view.now)}"
         yield line("         ", Piece(f"from {clean(one.address, 45)}   "), Piece(clean(said, 100), "quiet"))
 
 

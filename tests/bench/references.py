@@ -38,7 +38,8 @@ from hooklab.journal.base import digest_of
 from hooklab.journal.packing import RAW
 from hooklab.journal.schema import COLUMNS, JOURNAL
 from hooklab.journal.waiting import OVERHEAD
-from hooklab.service import _server, _startup, _tick, tame_collector
+from hooklab.listening import http_server, start, tick
+from hooklab.service import tame_collector
 
 NAIVE_FILE: Final = "naive.db"
 JOURNAL_FILE: Final = "journal.db"
@@ -112,11 +113,11 @@ async def _serve(name: str, app: Any) -> None:
         loop.add_signal_handler(number, stop.set)
     with contextlib.closing(socket.create_server(("127.0.0.1", 0), backlog=1024)) as listener:
         listener.setblocking(False)
-        server = _server(app, "httptools", Settings())
-        await _startup(server, listener)
+        server = http_server(app, "httptools", Settings().idle_timeout)
+        await start(server, listener)
         print(f"{name}: ready http://127.0.0.1:{listener.getsockname()[1]}/hooks/reference", flush=True)
         loop.call_later(1.0, tame_collector)
-        ticking = asyncio.create_task(_tick(server))
+        ticking = asyncio.create_task(tick(server))
         await stop.wait()
         ticking.cancel()
         await server.shutdown()
