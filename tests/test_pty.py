@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from pty_stage import Terminal, hooklab_run, until
 from support import TOKEN, RunningService, body_of, hooklab, json_of, pair
 
