@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
@@ -114,6 +115,10 @@ class Terminal:
     def stop_reading(self) -> None:
         """Nobody reads any more: the pty fills up."""
         self._reading.clear()
+
+    def is_full(self) -> bool:
+        """Whether the pty takes nothing more."""
+        return not select.select([], [self.slave], [], 0)[1]
 
     def read_on(self) -> None:
         """Somebody reads again."""

@@ -32,7 +32,7 @@ from hooklab.store.base import Condition, MessageRow
 from hooklab.store.fold import Quarantined
 from hooklab.store.opening import open_store
 from hooklab.store.read import SqliteStoreReader, id_begins, word_begins
-from hooklab.store.search import SEARCH, SearchIndex
+from hooklab.store.search import SEARCH, SearchIndex, SearchView
 from hooklab.store.sqlite import STORE, SqliteStore
 from hooklab.store.words import COLUMNS, indexed
 from hooklab.times import HOUR, SECOND
@@ -200,6 +200,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         (find, "_PAGE", 2),
         (find, "_SAMPLE", 4),
         (find, "_MANY", 2),
+        (find, "_QUICK_SAMPLE", 4),
+        (find, "_QUICK_MANY", 2),
         (indexing, "NEWEST", 5),
         (indexing, "BLOCK", 3),
         (indexing, "_FETCHED", 2),
@@ -316,6 +318,28 @@ async def test_what_lies_deep_takes_few_steps(stage: Stage, words: tuple[str, ..
     again, steps = await stage.found(*words)
     assert again == rows
     assert steps >= len(reports) // 5
+
+
+@pytest.mark.parametrize(("word", "looked_up"), [("id:ab", False), ("ab", False), ("id:cd", True), ("cd", True)])
+async def test_what_many_begin_with_is_not_looked_up(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, word: str, looked_up: bool
+) -> None:
+    """The index has such ids under thousands of words; the same is found step by step, a screenful in one."""
+    await stage.take(report(f"cd000000-0000-4000-8000-{0:012}"))
+    for number in range(40):
+        await stage.take(report(f"ab{number:06}-0000-4000-8000-{number:012}"))
+    await stage.fill()
+    asked = []
+    real = SearchView.candidates
+
+    async def candidates(view: SearchView, words: str, *limits: Any, **bounds: Any) -> list[int]:
+        asked.append(words)
+        return await real(view, words, *limits, **bounds)
+
+    monkeypatch.setattr(SearchView, "candidates", candidates)
+    rows, _ = await stage.found(word)
+    assert len(rows) == (1 if looked_up else 40)
+    assert bool(asked) == looked_up
 
 
 async def test_the_newest_are_left_out_and_found(stage: Stage) -> None:

@@ -1,8 +1,12 @@
 """Reads what the insights are made of: sums over the store's hourly counts, never the rows of messages."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, Final
+
+import msgspec
 
 from hooklab import facts
 from hooklab.insights import TOP, Measured, Outcomes
@@ -53,24 +57,32 @@ _LAGS: Final = "SELECT quarters, bucket, sum(count) FROM lags WHERE hour >= :sin
 _RETRIES: Final = (
     "SELECT attempt, half_seconds, sum(count) FROM retries WHERE hour >= :since GROUP BY 1, 2 ORDER BY 1, 2"
 )
-_SUMS: Final = (
-    "SELECT coalesce(sum(batches), 0), coalesce(sum(reports), 0), coalesce(sum(repeats), 0), coalesce(sum(late), 0)"
-    " FROM minutes WHERE minute >= :since_minute"
+_FIRST: Final = "SELECT min(minute) FROM minutes WHERE minute >= :from_minute"
+
+
+def _by_step(what: str) -> str:
+    """SQL that gives `what` of the minutes from `:from_minute` on by steps of `:step` minutes, in order.
+
+    It goes from each step to the next one that has any. To GROUP BY would sort all the minutes first, since SQLite
+    does not know that they are in the order of their steps: three times as long.
+    """
+    return (
+        "WITH RECURSIVE steps (at) AS (SELECT min(minute) / :step FROM minutes WHERE minute >= :from_minute UNION ALL"
+        " SELECT (SELECT min(minute) / :step FROM minutes WHERE minute >= (at + 1) * :step) FROM steps"
+        " WHERE at IS NOT NULL)"
+        f" SELECT at, (SELECT {what} FROM minutes WHERE minute >= max(at * :step, :from_minute)"
+        " AND minute < (at + 1) * :step) FROM steps WHERE at IS NOT NULL"
+    )
+
+
+_RECEIVED: Final = _by_step(
+    "json_array(sum(delivered), sum(not_delivered), sum(pending),"
+    " sum(batches), sum(reports), sum(repeats), sum(late))"
 )
-_FIRST: Final = "SELECT min(minute) FROM minutes WHERE minute >= :since_minute"
-_STEPS: Final = (
-    "SELECT minute / :step, sum(delivered), sum(not_delivered), sum(pending) FROM minutes"
-    " WHERE minute >= :since_minute GROUP BY 1 ORDER BY 1"
-)
-_USUAL: Final = (
-    "SELECT min(minute), max(minute), minute / 60, count(*) FROM minutes"
-    " WHERE minute >= :history AND batches > 0 GROUP BY minute / 60 ORDER BY minute / 60"
-)
-_LONG_GAPS: Final = (
-    "SELECT before, minute FROM (SELECT minute, lag(minute) OVER (ORDER BY minute) AS before FROM minutes"
-    " WHERE minute >= :gaps_since AND batches > 0)"
-    f" WHERE minute - before > {_GAP} AND minute > :since_minute ORDER BY minute - before DESC LIMIT {_GAPS}"
-)
+_ACTIVE: Final = _by_step("sum((batches > 0) << minute % 60)")
+"""Of an hour, in its lowest bit its first minute."""
+_STRETCH: Final = re.compile(f"1(?:0{{0,{_GAP - 1}}}1)*")
+"""Minutes with traffic, and between them none that are enough for a gap."""
 
 
 async def measure(fetch: Fetch, since: int, org: str | None, now: int, stuck_after: int) -> Measured:
@@ -87,19 +99,17 @@ async def measure(fetch: Fetch, since: int, org: str | None, now: int, stuck_aft
     values = {
         "since": since // HOUR,
         "since_at": since,
-        "since_minute": since // MINUTE,
-        # The gap that the window begins in began before.
-        "gaps_since": max(since // MINUTE - 24 * 60, minute - _HISTORY),
-        "history": minute - _HISTORY,
+        "from_minute": since // MINUTE,
         "stuck_before": now - stuck_after,
         "org": org.lower() if org else None,
     }
     organizations = await fetch(_ORGANIZATIONS, values)
-    [sums] = await fetch(_SUMS, values)
     [(stuck,)] = await fetch(_STUCK, values)
-    usual = _usual(await fetch(_USUAL, values), minute)
+    stretches, usual = await _traffic(fetch, minute)
     [(first,)] = await fetch(_FIRST, values) if not since else [(since // MINUTE,)]
     step = step_of(minute if first is None else first, minute)
+    steps = [(at, *msgspec.json.decode(sums)) for at, sums in await fetch(_RECEIVED, {**values, "step": step})]
+    sums = [sum(column) for column in zip(*steps, strict=True)][4:] or [0] * 4
     settings = dict(await fetch("SELECT name, value FROM settings", {}))
     return Measured(
         facts=await fetch(_FACTS, values),
@@ -112,8 +122,8 @@ async def measure(fetch: Fetch, since: int, org: str | None, now: int, stuck_aft
         retries=await fetch(_RETRIES, values),
         **dict(zip(("batches", "reports", "repeats", "late"), sums, strict=True)),
         step=step,
-        steps=await fetch(_STEPS, {**values, "step": step}),
-        gaps=[*await fetch(_LONG_GAPS, values), *_lasting(usual, minute)],
+        steps=[(at, *counts[:3]) for at, *counts in steps],
+        gaps=[*_longest_gaps(stretches, since // MINUTE), *_lasting(usual, minute)],
         usual=usual,
         sent_at_key=settings.get("sent_at_key") or None,
         assumed_east=_quarters_east(settings.get("assume_timezone", "UTC"), now),
@@ -123,7 +133,7 @@ async def measure(fetch: Fetch, since: int, org: str | None, now: int, stuck_aft
 async def lasting_silence(fetch: Fetch, now: int) -> str | None:
     """Since when nothing has come for longer than is usual, ISO 8601; None where it is not so."""
     minute = now // MINUTE
-    usual = _usual(await fetch(_USUAL, {"history": minute - _HISTORY}), minute)
+    _, usual = await _traffic(fetch, minute)
     return next((one.since for one in silences(_lasting(usual, minute), usual) if one.until is None), None)
 
 
@@ -132,11 +142,32 @@ def _outcomes(row: Sequence[int | None]) -> Outcomes:
     return Outcomes(messages=delivered + failed + pending, delivered=delivered, not_delivered=failed, pending=pending)
 
 
-def _usual(rows: Sequence[Any], minute: int) -> Usual:
-    if not rows:
-        return Usual()
-    last = max(row[1] for row in rows)
-    return Usual(rows[0][0], last, max(last, minute), [(hour, active) for _, _, hour, active in rows])
+async def _traffic(fetch: Fetch, minute: int) -> tuple[list[tuple[int, int]], Usual]:
+    """The stretches of minutes with traffic (first and last), between which there are gaps; and what is usual."""
+    rows = await fetch(_ACTIVE, {"from_minute": minute - _HISTORY, "step": 60})
+    active = [(hour, bits) for hour, bits in rows if bits]
+    if not active:
+        return [], Usual()
+    stretches: list[tuple[int, int]] = []
+    for hour, bits in active:
+        for found in _STRETCH.finditer(f"{bits:b}"[::-1]):
+            first, last = hour * 60 + found.start(), hour * 60 + found.end() - 1
+            if stretches and first - stretches[-1][1] <= _GAP:
+                first = stretches.pop()[0]
+            stretches.append((first, last))
+    last = stretches[-1][1]
+    hours = [(hour, bits.bit_count()) for hour, bits in active]
+    return stretches, Usual(stretches[0][0], last, max(last, minute), hours)
+
+
+def _longest_gaps(stretches: Sequence[tuple[int, int]], since: int) -> list[tuple[int, int]]:
+    """Those that ended after the minute `since`; the gap that the window begins in began before."""
+    gaps = [
+        (before, after)
+        for (_, before), (after, _) in pairwise(stretches)
+        if after > since and before >= since - 24 * 60
+    ]
+    return sorted(gaps, key=lambda gap: gap[0] - gap[1])[:_GAPS]
 
 
 def _lasting(usual: Usual, minute: int) -> list[tuple[int, int]]:
