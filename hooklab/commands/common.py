@@ -73,7 +73,9 @@ def read(settings: Settings, what: Callable[[FolderMonitor], Awaitable[_T]]) -> 
 def called(command: str, folder: Path) -> str:
     """A command as a shell takes it, called as this one was, for the data folder that this one has."""
     name = Path(sys.argv[0])
-    if name.name in {"", "-c", "-m", "__main__.py"}:
+    if hasattr(sys, "frozen") and "/" not in sys.argv[0]:  # one file, found in PATH: of a script, this has its folder
+        shown = shlex.quote(sys.argv[0] or sys.executable)
+    elif name.name in {"", "-c", "-m", "__main__.py"}:
         shown = f"{shlex.quote(sys.executable)} -m hooklab"
     elif shutil.which("hooklab") == os.path.abspath(name):  # noqa: PTH100  a link in PATH is named as it is
         shown = "hooklab"
