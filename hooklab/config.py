@@ -106,7 +106,11 @@ def load_settings(
                 raise SettingsError(f"{where}: there is no setting called {name!r}")
             chosen[name], source[name] = value, where
     if not str(chosen.get("data_dir", "")):
-        chosen["data_dir"] = platformdirs.user_data_path("hooklab")
+        try:
+            chosen["data_dir"] = platformdirs.user_data_path("hooklab")
+        except RuntimeError as error:  # as of a number that a container was told to run as
+            wanted = "name a data folder with --data-dir DIR or HOOKLAB_DATA_DIR"
+            raise SettingsError(f"data_dir: this user has no home folder; {wanted}") from error
     for name in ("data_dir", "token_file"):
         if chosen.get(name) is not None:
             try:

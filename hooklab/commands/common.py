@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hooklab.admin_client import ask_service
-from hooklab.config import Settings, load_settings
+from hooklab.config import Settings, SettingsError, load_settings
 from hooklab.export.file import ExportError
 from hooklab.export.lines import json_line
 from hooklab.files import Folder, FolderError
@@ -81,8 +81,15 @@ def called(command: str, folder: Path) -> str:
         shown = "hooklab"
     else:
         shown = shlex.quote(f"./{name}" if name.parent == Path() else str(name))
-    named = folder != load_settings({}, {}).data_dir or any(one.startswith("HOOKLAB_") for one in os.environ)
+    named = not _is_default(folder) or any(one.startswith("HOOKLAB_") for one in os.environ)
     return f"{shown} {command}{f' --data-dir {shlex.quote(str(folder))}' if named else ''}"
+
+
+def _is_default(folder: Path) -> bool:
+    try:
+        return folder == load_settings({}, {}).data_dir
+    except SettingsError:  # this user has no home, so that nothing is the default
+        return False
 
 
 def confirmed(question: str) -> bool:

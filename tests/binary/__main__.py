@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from binary.messages import UnknownBootloaderError, reworded
-from binary.needs import lowest_glibc, unpack, versions_of
+from binary.needs import lowest_glibc_of, unpack
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parent.parent
@@ -71,9 +71,9 @@ def main() -> int:
         print(f"binary: {error}", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
-        glibc = lowest_glibc(versions_of(unpack(program, Path(folder))))
-    size, machine = program.stat().st_size / 1e6, os.uname().machine
-    print(f"{os.path.relpath(program)}: {size:.1f} MB, {machine}; needs glibc {'.'.join(map(str, glibc))} or later, and zlib")
+        glibc = lowest_glibc_of(unpack(program, Path(folder)))
+    size, name = program.stat().st_size / 1e6, os.path.relpath(program)
+    print(f"{name}: {size:.1f} MB for {os.uname().machine}; needs glibc {glibc} or later, and zlib")
     return 0
 
 

@@ -1,5 +1,6 @@
 """What a built file needs of the system that it is copied to: read from the ELF files in it."""
 
+import os
 import re
 import subprocess
 from collections.abc import Iterable
@@ -35,7 +36,10 @@ def unpack(program: Path, folder: Path) -> list[Path]:
     return unpacked
 
 
-def versions_of(files: Iterable[Path]) -> str:
-    """What `readelf -V` tells."""
+def lowest_glibc_of(files: Iterable[Path]) -> str:
+    """The lowest version of glibc that these files run with."""
     command = ["readelf", "--wide", "-V", *map(str, files)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, env={"LC_ALL": "C"}).stdout
+    told = subprocess.run(
+        command, check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
+    ).stdout
+    return ".".join(map(str, lowest_glibc(told)))
