@@ -153,7 +153,7 @@ def test_every_command_is_there(root: Path) -> None:
 def test_names_itself_as_it_was_called(root: Path) -> None:
     """What is printed to be pasted is the file and no Python; one Ctrl-C, which comes twice, ends it with 0."""
     run = _inside(root, "run", "--data-dir=/data", "--bind=127.0.0.1:0", terminal=True)
-    with Terminal(run, 160) as screen:
+    with Terminal(run, 200, 50) as screen:
         screen.wait_for("smsWebhooks")
         screen.keys("q")
         screen.wait_for("close the screen")
