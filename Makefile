@@ -6,7 +6,7 @@ ARGS   ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-system screenshots soak bench check format clean
+.PHONY: help run demo test test-system screenshots soak bench binary dist check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ $(VENV)/.bench: $(VENV)/.dev
 	@$(PIP) -e '.[dev,bench]'
 	@touch $@
 
+$(VENV)/.pack: $(VENV)/.run
+	@echo "Adding what packs hooklab to $(VENV) (once) ..." >&2
+	@$(PIP) -e '.[binary,dist]'
+	@touch $@
+
 run: $(VENV)/.run ## start hooklab: the receiver and its screen (ARGS="--bind HOST:PORT" to change)
 	@$(BIN)/hooklab run $(ARGS)
 
@@ -40,7 +45,7 @@ demo: $(VENV)/.run ## see hooklab alive: made-up reports in a temporary folder, 
 test: $(VENV)/.dev ## run the test suite (ARGS="-k name" to choose)
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-system: $(VENV)/.dev ## the tests that need root, mounts or Debian packages; says by name what cannot run here
+test-system: $(VENV)/.dev $(VENV)/.pack ## the tests that need root, mounts or Debian packages; says by name what cannot run here
 	@$(BIN)/python -m pytest -m system -n 0 -rs $(ARGS)
 
 screenshots: $(VENV)/.dev ## draw every screen anew, the references of the visual tests; then look at what git shows
@@ -51,6 +56,14 @@ soak: $(VENV)/.dev ## long fault campaigns (ARGS="kill" for one, ARGS="--help" s
 
 bench: $(VENV)/.bench ## measure hooklab beside references, against targets, in half an hour (ARGS="--help" says what else)
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+binary: $(VENV)/.pack ## build dist/hooklab: hooklab and its Python in one executable file
+	@PYTHONPATH=tests $(BIN)/python -m binary $(ARGS)
+
+dist: $(VENV)/.pack ## build the wheel and the sdist in dist/, as pipx and pip install them
+	@rm -f dist/*.whl dist/*.tar.gz
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build -qq --outdir dist
+	@ls dist/*.whl dist/*.tar.gz
 
 check: $(VENV)/.dev ## lint, formatting, strict types, the floors of the design
 	@$(BIN)/ruff check .

@@ -277,7 +277,12 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
     _check_together(loaded)
     if "data_dir" in loaded.sources:
         return loaded
-    return Loaded(replace(loaded.settings, data_dir=platformdirs.user_data_path("hooklab")), loaded.sources)
+    try:
+        folder = platformdirs.user_data_path("hooklab")
+    except RuntimeError as error:  # as of a number that a container was told to run as
+        wanted = "name a data folder with --data-dir DIR or HOOKLAB_DATA_DIR"
+        raise SettingsError(f"data_dir: this user has no home folder; {wanted}") from error
+    return Loaded(replace(loaded.settings, data_dir=folder), loaded.sources)
 
 
 def load_settings(

@@ -61,3 +61,14 @@ def test_a_current_folder_that_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path
     gone.rmdir()
     monkeypatch.setattr(sys, "argv", ["/opt/hooklab"])
     assert called("attach", DEFAULT) == "/opt/hooklab attach"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("hooklab", "hooklab"), ("./hooklab", "./hooklab"), ("/opt/hooklab", "/opt/hooklab"), ("", sys.executable)],
+)
+def test_the_one_file(monkeypatch: pytest.MonkeyPatch, name: str, shown: str) -> None:
+    """It is no script: found in PATH it knows only its name, which is enough; in a folder it needs that."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "argv", [name])
+    assert called("attach", DEFAULT) == f"{shown} attach"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hooklab.admin_client import ask_service
-from hooklab.config import Settings, load_settings
+from hooklab.config import Settings, SettingsError, load_settings
 from hooklab.export.file import ExportError
 from hooklab.export.lines import json_line
 from hooklab.files import Folder, FolderError
@@ -73,14 +73,23 @@ def read(settings: Settings, what: Callable[[FolderMonitor], Awaitable[_T]]) -> 
 def called(command: str, folder: Path) -> str:
     """A command as a shell takes it, called as this one was, for the data folder that this one has."""
     name = Path(sys.argv[0])
-    if name.name in {"", "-c", "-m", "__main__.py"}:
+    if hasattr(sys, "frozen") and "/" not in sys.argv[0]:  # one file, found in PATH: of a script, this has its folder
+        shown = shlex.quote(sys.argv[0] or sys.executable)
+    elif name.name in {"", "-c", "-m", "__main__.py"}:
         shown = f"{shlex.quote(sys.executable)} -m hooklab"
     elif shutil.which("hooklab") == os.path.abspath(name):  # noqa: PTH100  a link in PATH is named as it is
         shown = "hooklab"
     else:
         shown = shlex.quote(f"./{name}" if name.parent == Path() else str(name))
-    named = folder != load_settings({}, {}).data_dir or any(one.startswith("HOOKLAB_") for one in os.environ)
+    named = not _is_default(folder) or any(one.startswith("HOOKLAB_") for one in os.environ)
     return f"{shown} {command}{f' --data-dir {shlex.quote(str(folder))}' if named else ''}"
+
+
+def _is_default(folder: Path) -> bool:
+    try:
+        return folder == load_settings({}, {}).data_dir
+    except SettingsError:  # this user has no home, so that nothing is the default
+        return False
 
 
 def confirmed(question: str) -> bool:

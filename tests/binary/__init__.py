@@ -1,0 +1,1 @@
+"""`make binary`: hooklab and its Python in one executable file, by PyInstaller."""
