@@ -33,6 +33,7 @@ from hooklab.receiver.access import Hook
 from hooklab.receiver.admin import create_admin_app
 from hooklab.receiver.app import Receiver, ReceiverLimits, Tally, create_app
 from hooklab.receiver.protocol import WireLimits, guarded
+from hooklab.reloading import Reloading
 from hooklab.store.base import StoreError
 from hooklab.text import mask_token
 from hooklab.times import Clock
@@ -54,7 +55,7 @@ class Service:
 
     def __init__(self, settings: Settings, folder: Folder, clock: Clock, token: str, listener: socket.socket) -> None:
         """Use `running`."""
-        self.settings = settings
+        self.reloading = Reloading(settings)
         self.folder = folder
         self.listener = listener
         self.tally = Tally(clock)
@@ -67,6 +68,15 @@ class Service:
         self.projection: Projection
         self.projecting: asyncio.Task[None]
         self.indexer: Indexer
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force."""
+        return self.reloading.settings
+
+    async def reload(self, settings: Settings) -> list[str]:
+        """Takes over what a running service can; gives a line for each change, also for what needs a restart."""
+        return await self.reloading.take(settings)
 
     def status(self) -> ServiceStatus:
         """What it says of itself; may be asked from any thread."""
@@ -154,10 +164,7 @@ async def _start(settings: Settings, folder: Folder, clock: Clock, stack: contex
     listener = stack.enter_context(contextlib.closing(_bind(settings)))
     service = Service(settings, folder, clock, token, listener)
 
-    journal = await SqliteJournal.open(
-        folder.journal,
-        JournalLimits(settings.max_queue, settings.max_group, settings.commit_timeout, settings.disk_reserve),
-    )
+    journal = await SqliteJournal.open(folder.journal, _journal_limits(settings))
     stack.push_async_callback(_close_in_time, journal)
     service.journal = journal
     projection = service.projection = await Projection.open(folder.store, journal, settings)
@@ -170,11 +177,32 @@ async def _start(settings: Settings, folder: Folder, clock: Clock, stack: contex
     indexing = asyncio.create_task(indexer.run(), name="indexer")
     stack.push_async_callback(_end_indexing, indexing)
 
-    receiver = Receiver(
-        Hook(token), journal, ReceiverLimits(settings.max_body, settings.max_receiving), service.tally, clock
-    )
+    receiver = Receiver(Hook(token), journal, _receiver_limits(settings), service.tally, clock)
     await _open_doors(service, receiver, clock, stack)
+
+    # What has to be read again, such as tokens and certificates, gets a taker here too.
+    async def take_over(new: Settings) -> list[str]:
+        journal.limit(_journal_limits(new))
+        indexer.reserve(new.disk_reserve)
+        receiver.limit(_receiver_limits(new))
+        service.hook_url = hook_url(new, token, listener.getsockname()[:2])
+        await projection.stick_after(new.stuck_after)
+        return []
+
+    service.reloading.add(take_over)
     return service
+
+
+def _journal_limits(settings: Settings) -> JournalLimits:
+    return JournalLimits(settings.max_queue, settings.max_group, settings.commit_timeout, settings.disk_reserve)
+
+
+def _receiver_limits(settings: Settings) -> ReceiverLimits:
+    return ReceiverLimits(settings.max_body, settings.max_receiving)
+
+
+def _wire_limits(settings: Settings) -> WireLimits:
+    return WireLimits(settings.head_timeout, settings.body_timeout, settings.max_head, settings.max_fields)
 
 
 async def _open_doors(service: Service, receiver: Receiver, clock: Clock, stack: contextlib.AsyncExitStack) -> None:
@@ -193,12 +221,20 @@ async def _open_doors(service: Service, receiver: Receiver, clock: Clock, stack:
     stack.callback(service.folder.socket.unlink, missing_ok=True)
     stack.push_async_callback(admin.shutdown)
 
-    limits = WireLimits(settings.head_timeout, settings.body_timeout, settings.max_head, settings.max_fields)
-    public = _server(create_app(receiver, tally.count_refusal), guarded(limits, tally.count_refusal), settings)
+    protocol = guarded(_wire_limits(settings), tally.count_refusal)
+    public = _server(create_app(receiver, tally.count_refusal), protocol, settings)
     service.listener.listen(_BACKLOG)
     await _startup(public, service.listener)
     stack.push_async_callback(public.shutdown)
     stack.callback(setattr, receiver, "closing", True)
+
+    async def take_over(new: Settings) -> list[str]:
+        protocol.limits = _wire_limits(new)
+        for server in (public, admin):
+            server.config.timeout_keep_alive = _keep_alive(new)  # of connections that are made from now on
+        return []
+
+    service.reloading.add(take_over)
     ticking = asyncio.create_task(_tick(public, admin), name="date header")
     stack.callback(ticking.cancel)
 
@@ -234,13 +270,17 @@ def _server(app: Any, protocol: Any, settings: Settings) -> uvicorn.Server:
         server_header=False,
         access_log=False,  # it would print the secret path
         log_config=None,
-        timeout_keep_alive=int(settings.idle_timeout) or 1,
+        timeout_keep_alive=_keep_alive(settings),
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     return server
+
+
+def _keep_alive(settings: Settings) -> int:
+    return int(settings.idle_timeout) or 1
 
 
 async def _startup(server: uvicorn.Server, listener: socket.socket) -> None:
