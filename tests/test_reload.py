@@ -93,6 +93,16 @@ def test_thresholds_are_taken_over_while_it_runs(tmp_path: Path) -> None:
         assert refusals(service) == [200, 200, 200]
 
 
+def test_limits_may_also_grow(tmp_path: Path) -> None:
+    """What was too large at the start is taken after SIGHUP."""
+    file = tmp_path / "hooklab.toml"
+    file.write_text("max_body = 2048\nmax_head = 3072\nmax_fields = 20\n")
+    with RunningService(tmp_path / "data", "--config", str(file)) as service:
+        assert refusals(service) == [413, 431, 431]
+        following(service, file, "", "max_fields is now 100")
+        assert refusals(service) == [200, 200, 200]
+
+
 def test_times_and_addresses_are_taken_over(tmp_path: Path) -> None:
     """A slow body gets its 408 by the new time, a pending message is stuck by it, and the URL is the new one."""
     file = tmp_path / "hooklab.toml"
@@ -106,7 +116,7 @@ def test_times_and_addresses_are_taken_over(tmp_path: Path) -> None:
             slow.sendall(f"POST {service.path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n[".encode())
             assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
         with service.connect() as idle:
-            idle.sendall(f"GET {service.path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            idle.sendall(f"POST {service.path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]".encode())
             while idle.recv(4096):
                 pass  # until it is closed: with the old time that is after a minute, and the test fails
         assert service.admin("/status")[1]["service"]["hook_url"] == f"https://x.example/hooks/{TOKEN}"
