@@ -270,7 +270,7 @@ def _add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
     for name in names:
         one = settings[name]
         default = f"default{':' if has_no_default(one) else ''} {default_in_words(one)}"
-        does = f"{one.about.does} ({default})".replace("%", "%%")
+        does = f"{one.does} ({default})".replace("%", "%%")
         # SUPPRESS: an option before the command must not be undone by the default of the one after it.
         parser.add_argument(
             one.option,

@@ -25,6 +25,7 @@ _Bytes = Annotated[int, Meta(ge=1024, le=2**29)]
 _Seconds = Annotated[float, Meta(gt=0, le=3600)]
 _Elements = Annotated[int, Meta(ge=1, le=1_000_000)]
 _OWN_VARIABLES: Final = frozenset({"HOOKLAB_CONFIG", "HOOKLAB_TRACEBACK"})
+_REBUILD: Final = "`hooklab rebuild`"
 _STORED: Final = "what the store was made with, or"
 """A new store takes these settings, an old one keeps them: `hooklab.projection` says why."""
 
@@ -114,10 +115,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     assume_timezone: Annotated[
         str | None,
         About(
-            "the zone of reported times that name none; a change wants `hooklab rebuild`",
+            "the zone of reported times that name none",
             "Europe/Lisbon",
             "ZONE",
             f"{_STORED} UTC",
+            needs=_REBUILD,
             check=zone,
         ),
     ] = None
@@ -129,10 +131,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str | None,
         About(
             "the key in a JSON custom payload of yours that tells when you sent the message, dots between keys of"
-            " nested objects, empty for none; a change wants `hooklab rebuild`",
+            " nested objects, empty for none",
             "meta.sent_at",
             "KEY",
             f"{_STORED} none",
+            needs=_REBUILD,
         ),
     ] = None
     max_body: Annotated[
@@ -141,11 +144,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_elements: Annotated[
         _Elements | None,
         About(
-            "elements of one array that are judged; what lies beyond is kept in quarantine; a change wants"
-            " `hooklab rebuild`",
+            "elements of one array that are judged; what lies beyond is kept in quarantine",
             20_000,
             "N",
             f"{_STORED} 10000",
+            needs=_REBUILD,
         ),
     ] = None
     max_head: Annotated[

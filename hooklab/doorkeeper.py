@@ -97,32 +97,39 @@ class Doorkeeper:
             return tokens
 
     async def reload(self, settings: Settings) -> list[str]:
-        """Takes over tokens, networks and certificate; says in a line each what changed.
+        """Takes over networks, limits, tokens and certificate; says in a line each what the files changed.
 
-        Raises:
-            FolderError: something cannot be used; nothing has changed then but what the lines before said.
+        What cannot be used stays as it was, and is said too.
         """
-        tokens = await asyncio.to_thread(tokens_in_force, settings, self._folder)
-        if not tokens:
-            raise FolderError("the token file is gone; restore it, or restart hooklab to get a new hook URL")
-        said: list[str] = []
-        if self.certificate is not None and await asyncio.to_thread(self._read_certificate):
-            said.append("the certificate was read again")
-        if tokens != [key.token for key in self.door.keys]:
-            said.append("the tokens are now: " + ", ".join(one.name for one in tokens))
-            self.door.change_tokens(tokens)
         self._settings = settings
-        for name, words in (("allow", settings.allow), ("proxies", settings.trusted_proxies)):
-            if tuple(getattr(self.door, name).written) != words:
-                setattr(self.door, name, Networks(words))
-                said.append(
-                    f"{'allow' if name == 'allow' else 'trusted_proxies'} is now: {', '.join(words) or 'empty'}"
-                )
-        self.connections.change(
-            ConnectionLimits(self.connections.limits.most, settings.max_connections_per_peer), self.door.proxies
-        )
+        self.door.allow, self.door.proxies = Networks(settings.allow), Networks(settings.trusted_proxies)
+        limits = ConnectionLimits(self.connections.limits.most, settings.max_connections_per_peer)
+        self.connections.change(limits, self.door.proxies)
+        return [*await self._reload_tokens(), *await self._reload_certificate()]
+
+    async def _reload_tokens(self) -> list[str]:
+        try:
+            tokens = await asyncio.to_thread(tokens_in_force, self._settings, self._folder)
+        except FolderError as error:
+            return [f"the tokens stay as they were: {error}"]
+        if not tokens:
+            return [
+                "the tokens stay as they were: their file is gone; restore it, or restart hooklab to have one made"
+            ]
+        if tokens == [key.token for key in self.door.keys]:
+            return []
+        self.door.change_tokens(tokens)
         self._say_short()
-        return said
+        return [f"the tokens are now: {', '.join(one.name for one in tokens)}"]
+
+    async def _reload_certificate(self) -> list[str]:
+        if self.certificate is None:
+            return []
+        try:
+            renewed = await asyncio.to_thread(self._read_certificate)
+        except FolderError as error:
+            return [f"the certificate stays as it was: {error}"]
+        return ["the certificate was read again"] if renewed else []
 
     def _read_certificate(self) -> bool:
         assert self.certificate is not None

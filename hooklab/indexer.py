@@ -67,6 +67,10 @@ class Indexer:
         self._inode = 0
         self._damaged = self._troubled = False
 
+    def reserve(self, disk_reserve: int) -> None:
+        """From now on this much."""
+        self._reserve = disk_reserve
+
     async def open(self) -> None:
         """Opens an index that is there."""
         if _is_old(self._folder.search):

@@ -67,13 +67,18 @@ def http_server(app: Any, protocol: Any, idle_timeout: float) -> uvicorn.Server:
         server_header=False,
         access_log=False,  # it would print the secret path
         log_config=None,
-        timeout_keep_alive=int(idle_timeout) or 1,
+        timeout_keep_alive=keep_alive(idle_timeout),
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     return server
+
+
+def keep_alive(idle_timeout: float) -> int:
+    """Uvicorn takes whole seconds."""
+    return int(idle_timeout) or 1
 
 
 async def start(server: uvicorn.Server, listener: socket.socket, context: ssl.SSLContext | None = None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from hooklab.config import Settings
 from hooklab.database import is_damaged, is_io, is_sound, put_aside
@@ -148,6 +148,16 @@ class Projection:
             else:
                 self._projector = self._force.projector(self._journal, self._store)
                 return
+
+    async def stick_after(self, stuck_after: str | None) -> None:
+        """From now on messages are stuck after this time, for every reader; errors are those of `keep_settings`."""
+        micros = _micros(stuck_after or _DEFAULT_STUCK)
+        self._settings = replace(self._settings, stuck_after=stuck_after)
+        if micros == self._force.stuck_after:
+            return
+        async with self._store.alone:  # not in the middle of a chunk, which may be taken back
+            await self._store.keep_settings(stuck_after=str(micros))
+        self._force = replace(self._force, stuck_after=micros)
 
     def check(self) -> None:
         """Has the store looked over, since a reader found it damaged; a damaged one is put aside and filled anew."""

@@ -23,13 +23,14 @@ from hooklab.files import Folder, FolderError, FolderLock, bind_private_socket
 from hooklab.indexer import Indexer
 from hooklab.journal.base import JournalError
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
-from hooklab.listening import ListenError, allow_open_files, bind, http_server, start, tick
+from hooklab.listening import ListenError, allow_open_files, bind, http_server, keep_alive, start, tick
 from hooklab.metrics import Counters, ServiceStatus
 from hooklab.monitor import FolderMonitor
 from hooklab.projection import Projection
 from hooklab.receiver.admin import create_admin_app, healing_orders, token_orders
 from hooklab.receiver.app import Receiver, ReceiverLimits, Tally, create_app
 from hooklab.receiver.protocol import WireLimits, guarded
+from hooklab.reloading import Reloading
 from hooklab.store.base import StoreError
 from hooklab.text import mask_token
 from hooklab.times import Clock
@@ -55,7 +56,7 @@ class Service:
         self, settings: Settings, folder: Folder, clock: Clock, doorkeeper: Doorkeeper, listener: socket.socket
     ) -> None:
         """Use `running`."""
-        self.settings = settings
+        self.reloading = Reloading(settings)
         self.folder = folder
         self.listener = listener
         self.tally = Tally(clock)
@@ -67,6 +68,15 @@ class Service:
         self.projection: Projection
         self.projecting: asyncio.Task[None]
         self.indexer: Indexer
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force."""
+        return self.reloading.settings
+
+    async def reload(self, settings: Settings) -> list[str]:
+        """Takes over what a running service can; gives a line for each change, also for what needs a restart."""
+        return await self.reloading.take(settings)
 
     @property
     def hook_url(self) -> str:
@@ -129,10 +139,7 @@ async def _start(settings: Settings, folder: Folder, clock: Clock, stack: contex
     listener = stack.enter_context(contextlib.closing(bind(*settings.host_and_port())))
     service = Service(settings, folder, clock, doorkeeper, listener)
 
-    journal = await SqliteJournal.open(
-        folder.journal,
-        JournalLimits(settings.max_queue, settings.max_group, settings.commit_timeout, settings.disk_reserve),
-    )
+    journal = await SqliteJournal.open(folder.journal, _journal_limits(settings))
     stack.push_async_callback(_close_in_time, journal)
     service.journal = journal
     projection = service.projection = await Projection.open(folder.store, journal, settings)
@@ -145,10 +152,30 @@ async def _start(settings: Settings, folder: Folder, clock: Clock, stack: contex
     indexing = asyncio.create_task(indexer.run(), name="indexer")
     stack.push_async_callback(_end_indexing, indexing)
 
-    limits = ReceiverLimits(settings.max_body, settings.max_receiving)
-    receiver = Receiver(doorkeeper.door, journal, limits, service.tally, clock)
+    receiver = Receiver(doorkeeper.door, journal, _receiver_limits(settings), service.tally, clock)
     await _open_doors(service, receiver, clock, stack)
+
+    async def take_over(new: Settings) -> list[str]:
+        journal.limit(_journal_limits(new))
+        indexer.reserve(new.disk_reserve)
+        receiver.limit(_receiver_limits(new))
+        await projection.stick_after(new.stuck_after)
+        return await doorkeeper.reload(new)
+
+    service.reloading.add(take_over)
     return service
+
+
+def _journal_limits(settings: Settings) -> JournalLimits:
+    return JournalLimits(settings.max_queue, settings.max_group, settings.commit_timeout, settings.disk_reserve)
+
+
+def _receiver_limits(settings: Settings) -> ReceiverLimits:
+    return ReceiverLimits(settings.max_body, settings.max_receiving)
+
+
+def _wire_limits(settings: Settings) -> WireLimits:
+    return WireLimits(settings.head_timeout, settings.body_timeout, settings.max_head, settings.max_fields)
 
 
 async def _open_doors(service: Service, receiver: Receiver, clock: Clock, stack: contextlib.AsyncExitStack) -> None:
@@ -168,13 +195,22 @@ async def _open_doors(service: Service, receiver: Receiver, clock: Clock, stack:
     stack.callback(service.folder.socket.unlink, missing_ok=True)
     stack.push_async_callback(admin.shutdown)
 
-    limits = WireLimits(settings.head_timeout, settings.body_timeout, settings.max_head, settings.max_fields)
-    protocol = guarded(limits, keeper.connections, tally.count_refusal)
+    protocol = guarded(_wire_limits(settings), keeper.connections, tally.count_refusal)
     public = http_server(create_app(receiver, tally.count_refusal), protocol, settings.idle_timeout)
     service.listener.listen(_BACKLOG)
     await start(public, service.listener, None if keeper.certificate is None else keeper.certificate.context)
     stack.push_async_callback(public.shutdown)
     stack.callback(setattr, receiver, "closing", True)
+
+    async def take_over(new: Settings) -> list[str]:
+        protocol.limits = _wire_limits(new)
+        for server in (public, admin):
+            server.config.timeout_keep_alive = keep_alive(
+                new.idle_timeout
+            )  # of connections that are made from now on
+        return []
+
+    service.reloading.add(take_over)
     for does, name in ((tick(public, admin), "date header"), (keeper.watch(), "certificate")):
         stack.callback(asyncio.create_task(does, name=name).cancel)
 

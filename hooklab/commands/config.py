@@ -17,7 +17,6 @@ from hooklab.layered.about import Known, known
 from hooklab.layered.written import MASKED, default_in_words, has_no_default, sized, toml
 
 _WIDTH = 80
-_FROM_THE_STORE = "what the store"
 _HEAD = "* A service without a screen takes a change of these over at SIGHUP."
 
 
@@ -55,9 +54,9 @@ def _row(one: Known, loaded: Loaded[Settings]) -> Row:
     if one.about.secret and value is not None:
         value = MASKED
     source = loaded.source(one.name).says
-    if one.name not in loaded.sources and one.about.unset.startswith(_FROM_THE_STORE):
+    if one.name not in loaded.sources and "rebuild" in one.about.needs:
         source = "the store"
-    return Row(one.name, _simple(value), source, _simple(_default(one)), one.about.does, one.about.reload)
+    return Row(one.name, _simple(value), source, _simple(_default(one)), one.does, one.about.reload)
 
 
 def _default(one: Known) -> Any:
@@ -105,7 +104,7 @@ def example_lines() -> list[str]:
     lines = ["# Settings of hooklab. To set one, take the # before its name away."]
     for one in known(Settings).values():
         unset = has_no_default(one)
-        says = f"{one.about.does[0].upper()}{one.about.does[1:]}. "
+        says = f"{one.does[0].upper()}{one.does[1:]}. "
         says += f"Unset means {default_in_words(one)}." if unset else f"Default: {default_in_words(one)}."
         lines += ["", *textwrap.wrap(says, _WIDTH, initial_indent="# ", subsequent_indent="# ")]
         lines.append(f"#{one.name} = {toml(one.about.example if unset else one.default)}")

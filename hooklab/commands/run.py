@@ -15,27 +15,37 @@ from hooklab.commands.common import CommandError, called, clock, end_quietly
 from hooklab.commands.logs import flush, log_to
 from hooklab.config import Settings
 from hooklab.files import Folder
+from hooklab.reloading import Rereading
 from hooklab.service import Service, ServiceError, ServiceThread
 from hooklab.service import serve as run_service
 from hooklab.text import mask_token
 
 
 def serve(given: argparse.Namespace, settings: Settings) -> int:
-    """The receiver without a screen, until SIGTERM or SIGINT."""
-    del given
+    """The receiver without a screen, until SIGTERM or SIGINT; SIGHUP has it read its settings again."""
     log_to(logging.StreamHandler(), logging.WARNING)
+    logging.getLogger("hooklab.reload").setLevel(logging.INFO)  # who asks for it wants to see what came of it
     _take_turns()
 
     async def main() -> None:
         stop = asyncio.Event()
+        rereading = Rereading(given.load)
+        tasks = []
+
+        def ready(service: Service) -> None:
+            _announce(service)
+            tasks.append(asyncio.create_task(rereading.run(service.reload), name="rereading"))
 
         def stopping() -> None:
             stop.set()
             _leave_within(_END_SECONDS)
 
-        for number in _stop_signals():
+        for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping)
-        await run_service(settings, clock, stop, _announce)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
+            at_hangup = stopping if _is_on_terminal() else rereading.ask
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, at_hangup)
+        await run_service(settings, clock, stop, ready)
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -56,12 +66,13 @@ def _take_turns() -> None:
     sys.setswitchinterval(0.0005)
 
 
-def _stop_signals() -> list[signal.Signals]:
-    """SIGHUP too: the end of a terminal without a screen ends the service in good order, but under nohup."""
-    wanted = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        wanted.append(signal.SIGHUP)
-    return wanted
+def _is_on_terminal() -> bool:
+    """Whether a terminal is read or written: SIGHUP then says that it is gone, and ends the service in good order.
+
+    Nobody hangs up on a service of systemd or of a container: there it means what it means to daemons. Asked at the
+    start, since a terminal that is gone is none any more.
+    """
+    return any(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def _leave_within(seconds: float) -> None:

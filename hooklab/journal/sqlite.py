@@ -93,6 +93,10 @@ class SqliteJournal:
         """
         return cls(path, limits, await open_journal(path), room)
 
+    def limit(self, limits: JournalLimits) -> None:
+        """From now on these; what waits already stays."""
+        self._limits = limits
+
     async def append(self, batch: NewBatch) -> None:
         """See `Journal.append`."""
         if self._closing:

@@ -23,6 +23,7 @@ class About(Struct, frozen=True):
         unit: what stands for the value in the help; BYTES are shown in MiB too.
         unset: what an absent value means, in words.
         reload: whether a running service takes a change over.
+        needs: what a change needs where it does not.
         secret: whether the value is shown to nobody.
         check: called with a value (of a list with each of its own), raises a ValueError that says what is wrong.
     """
@@ -32,6 +33,7 @@ class About(Struct, frozen=True):
     unit: str = "TEXT"
     unset: str = ""
     reload: bool = False
+    needs: str = "a restart"
     secret: bool = False
     check: Callable[[Any], object] | None = None
 
@@ -48,6 +50,12 @@ class Known(Struct, frozen=True):
     def is_list(self) -> bool:
         """Whether it takes several values."""
         return any(get_origin(arm) is tuple for arm in _arms(self.kind))
+
+    @property
+    def does(self) -> str:
+        """What it is for, and what a change needs if that is more than a restart."""
+        more = "" if self.about.reload or self.about.needs == "a restart" else f"; a change needs {self.about.needs}"
+        return f"{self.about.does}{more}"
 
     @property
     def option(self) -> str:

@@ -107,6 +107,11 @@ class Receiver:
         self._receiving = 0
         self.closing = False
 
+    def limit(self, limits: ReceiverLimits) -> None:
+        """From now on these; a body that is on its way keeps its own."""
+        self._limits = limits
+        self._heads = _Heads(limits.max_body)
+
     async def handle(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answers one request; whatever happens, it is an answer of the design's table."""
         began = time.perf_counter()
