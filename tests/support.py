@@ -136,7 +136,7 @@ class RunningService:
         command = [sys.executable, "-m", "hooklab", "serve", "--data-dir", str(self.data_dir)]
         if "--bind" not in self._options:
             command += ["--bind", "127.0.0.1:0"]
-        if "--token" not in self._options:
+        if not {"--token", "--token-file"} & set(self._options):
             command += ["--token", TOKEN]
         return [*command, *self._options]
 

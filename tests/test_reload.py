@@ -36,6 +36,9 @@ OTHER: dict[str, Any] = {
     "disk_reserve": 7,
     "public_url": "https://hooks.example.com",
     "stuck_after": "1h",
+    "allow": ("203.0.113.0/24",),
+    "trusted_proxies": ("127.0.0.1",),
+    "max_connections_per_peer": 7,
 }
 """Another value for each setting that is taken over."""
 
@@ -134,6 +137,9 @@ async def test_every_setting_that_says_so_is_taken_over(tmp_path: Path) -> None:
         assert service.journal._limits == JournalLimits(8192, 5000, 2.0, 7)
         assert service.indexer._reserve == 7
         assert service.status().disk_reserve == 7
+        assert service.status().allow == ["203.0.113.0/24"]
+        assert service.doorkeeper.door.proxies.written == ("127.0.0.1",)
+        assert service.doorkeeper.connections.limits.per_peer == 7
         assert service.status().hook_url == f"https://hooks.example.com/hooks/{TOKEN}"
         assert (await service.projection._store.settings())["stuck_after"] == "3600000000"
         assert await service.reload(msgspec.structs.replace(start, **OTHER)) == ["reloaded: no setting changed"]
@@ -158,6 +164,41 @@ async def posted(address: tuple[str, int], body: bytes) -> int:
     writer.close()
     await writer.wait_closed()
     return int(line.split()[1])
+
+
+def test_tokens_and_the_allow_list_are_read_again(tmp_path: Path) -> None:
+    """A token that was written into the file by hand opens, one that was taken out does not; networks likewise."""
+    tokens, file = tmp_path / "tokens", tmp_path / "hooklab.toml"
+    tokens.write_text("old-secret-0123456789 first\n")
+    file.write_text("")
+    with RunningService(tmp_path / "data", "--config", str(file), "--token-file", str(tokens)) as service:
+
+        def answers() -> list[int]:
+            codes = []
+            for secret in ("old-secret-0123456789", "new-secret-0123456789"):
+                service.path = f"/hooks/{secret}"
+                codes.append(service.post(b"[]")[0])
+            return codes
+
+        assert answers() == [200, 404]
+        tokens.write_text("old-secret-0123456789 first\nnew-secret-0123456789 second\n")
+        following(service, file, "", "the tokens are now: first, second")
+        assert answers() == [200, 200]
+        tokens.write_text("new-secret-0123456789 second\n")
+        following(service, file, "", "the tokens are now: second")
+        assert answers() == [404, 200]
+        for junk in ("", "no token at all\n"):
+            tokens.write_text(junk)
+            lines = following(service, file, "", "the tokens stay as they were")
+            assert "0123456789" not in lines[-1]
+            assert answers() == [404, 200]
+        tokens.unlink()
+        following(service, file, "", "the tokens stay as they were: their file is gone")
+        tokens.write_text("new-secret-0123456789 second\n")
+        following(service, file, 'allow = ["203.0.113.0/24"]', "allow is now")
+        assert answers() == [404, 404]
+        following(service, file, 'allow = ["127.0.0.0/8"]', "allow is now")
+        assert answers() == [404, 200]
 
 
 # What is not -----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 from litestar import Litestar, Response, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from msgspec import Struct
 
 from hooklab.files import FolderError
@@ -99,11 +100,11 @@ def token_orders(keeper: TokenKeeper, hook_url: Callable[[], str]) -> list[HTTPR
         return await changed(keeper.new_token(None), None)
 
     @post("/tokens/new/{name:str}", status_code=200)
-    async def new_named(name: str) -> Response[Any]:
+    async def new_named(name: FromPath[str]) -> Response[Any]:
         return await changed(keeper.new_token(name), name)
 
     @post("/tokens/revoke/{name:str}", status_code=200)
-    async def revoke(name: str) -> Response[Any]:
+    async def revoke(name: FromPath[str]) -> Response[Any]:
         return await changed(keeper.revoke(name), name)
 
     return [new, new_named, revoke]
