@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from binary.__main__ import ROOT, build, why_not
+from binary.__main__ import ROOT, BuildError, build, why_not
 from binary.messages import INSTEAD, UnknownBootloaderError, reworded
 from binary.needs import lowest_glibc, lowest_glibc_of, unpack
 from pty_stage import Terminal
@@ -201,6 +201,18 @@ def test_a_folder_for_temporary_files_that_is_of_no_use(program: Path, tmp_path:
     assert all(line.startswith("hooklab: ") for line in lines)
     assert any("TMPDIR" in line for line in lines)
     assert ("noexec?" in done.stderr) == (options == "noexec")
+
+
+@system
+def test_a_python_that_cannot_build_it(program: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a shared libpython there is one line with what to do, and no half of a file."""
+    from PyInstaller.depend import bindepend
+
+    monkeypatch.setattr(bindepend, "get_python_library_path", lambda: None)
+    with pytest.raises(BuildError, match=r"apt install libpython3\.\d+") as refused:
+        build(tmp_path / "dist", tmp_path / "work")
+    assert "\n" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_lowest_glibc() -> None:
