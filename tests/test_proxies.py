@@ -10,8 +10,9 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import trustme
@@ -20,6 +21,7 @@ from support import TOKEN, RunningService, json_lines_of
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+FORGED = {"X-Forwarded-For": "203.0.113.9"}
 SETTINGS = {"HOOKLAB_TRUSTED_PROXIES": "127.0.0.1"}
 
 
@@ -73,14 +75,14 @@ class Proxy:
             return False
         return True
 
-    def post(self, path: str, body: bytes = b"[]", **headers: str) -> int:
+    def post(self, path: str, body: bytes = b"[]", headers: Mapping[str, str] = MappingProxyType({})) -> int:
         with (
             socket.create_connection(("127.0.0.1", self.port), timeout=30) as plain,
             self.context.wrap_socket(plain, server_hostname="hooks.example.com") as secured,
         ):
             connection = http.client.HTTPConnection("hooks.example.com")
             connection.sock = secured
-            connection.request("POST", path, body, headers)
+            connection.request("POST", path, body, dict(headers))
             return connection.getresponse().status
 
     def written(self) -> bytes:
@@ -141,8 +143,8 @@ def test_the_snippet_brings_reports_and_keeps_the_token_to_itself(
         with proxy.running():
             assert proxy.post(f"/hooks/{TOKEN}") == 200
             assert proxy.post(f"/hooks/{TOKEN}/pending", json.dumps(["x" * 3_000_000]).encode()) == 200
-            assert proxy.post("/hooks", Authorization=basic(TOKEN)) == 200
-            assert proxy.post(f"/hooks/{TOKEN}", **{"X-Forwarded-For": "203.0.113.9"}) == 200
+            assert proxy.post("/hooks", headers=basic(TOKEN)) == 200
+            assert proxy.post(f"/hooks/{TOKEN}", headers=FORGED) == 200
             assert proxy.post(f"/hooks/{TOKEN}", b"{") == 400
             assert proxy.post(f"/hooks/{TOKEN}/BIG") == 404
             assert proxy.post(f"/hooks/{TOKEN}", b"[" + b" " * 5_000_000 + b"]") == 413
@@ -154,8 +156,8 @@ def test_the_snippet_brings_reports_and_keeps_the_token_to_itself(
     assert TOKEN.encode() not in proxy.written()
 
 
-def basic(password: str) -> str:
-    return "Basic " + base64.b64encode(f"hooklab:{password}".encode()).decode()
+def basic(password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"hooklab:{password}".encode()).decode()}
 
 
 def test_the_allow_list_judges_who_is_behind_the_proxy(make: Callable[[int], Proxy], tmp_path: Path) -> None:
@@ -164,9 +166,9 @@ def test_the_allow_list_judges_who_is_behind_the_proxy(make: Callable[[int], Pro
     with RunningService(tmp_path / "data", environment=settings) as service:
         proxy = make(service.port)
         with proxy.running():
-            assert proxy.post(f"/hooks/{TOKEN}", **{"X-Forwarded-For": "203.0.113.9"}) == 404
+            assert proxy.post(f"/hooks/{TOKEN}", headers=FORGED) == 404
     settings["HOOKLAB_ALLOW"] = "127.0.0.0/8"
     with RunningService(tmp_path / "data", environment=settings) as service:
         proxy = make(service.port)
         with proxy.running():
-            assert proxy.post(f"/hooks/{TOKEN}", **{"X-Forwarded-For": "203.0.113.9"}) == 200
+            assert proxy.post(f"/hooks/{TOKEN}", headers=FORGED) == 200
