@@ -48,7 +48,7 @@ print(json.dumps(told))
 
 
 def test_one_address_has_a_limit_and_loopback_has_none(tmp_path: Path) -> None:
-    """Five connections of a real peer stay, more are answered 503; another peer and this machine are not concerned."""
+    """Five connections of a real peer stay, more are answered 503; other peers and this machine have theirs."""
     inside = f"ip link set lo up && ip addr add {ADDRESS}/32 dev lo && ip addr add 203.0.113.6/32 dev lo && exec "
     command = ["unshare", "--net", "sh", "-c", inside + '"$@"', "sh", sys.executable, "-c", _STORY]
     tried = subprocess.run(["unshare", "--net", "ip", "link", "set", "lo", "up"], capture_output=True, check=False)
