@@ -4,10 +4,11 @@ import os
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from hooklab.commands.common import called
-from hooklab.config import load_settings
+from hooklab.config import SettingsError, load_settings
 
 DEFAULT = load_settings({}, {}).data_dir
 
@@ -72,3 +73,16 @@ def test_the_one_file(monkeypatch: pytest.MonkeyPatch, name: str, shown: str) ->
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(sys, "argv", [name])
     assert called("attach", DEFAULT) == f"{shown} attach"
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has no default folder: hooklab asks for one in one line, and names it in what is to be pasted."""
+
+    def no_home(_: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(platformdirs, "user_data_path", no_home)
+    with pytest.raises(SettingsError, match="--data-dir DIR"):
+        load_settings({}, {})
+    monkeypatch.setattr(sys, "argv", ["/hooklab"])
+    assert called("attach", Path("/data")) == "/hooklab attach --data-dir /data"
