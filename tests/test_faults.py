@@ -21,7 +21,7 @@ def test_damaged_files_are_mended_or_named(tmp_path: Path) -> None:
 
 def test_a_journal_that_nobody_has_projected_keeps_no_answer_waiting(tmp_path: Path) -> None:
     """A service that is behind takes load at once, and its counters are right once it has caught up."""
-    figures = behind.run(tmp_path, reports=20_000, seconds=1)
+    figures = behind.run(tmp_path, reports=20_000, seconds=1, messages=100)
     assert figures["waiting_reports"] == 20_000
     assert figures["lag_at_ready"] > 0
     assert figures["reports_counted"] > 20_000
@@ -29,8 +29,8 @@ def test_a_journal_that_nobody_has_projected_keeps_no_answer_waiting(tmp_path: P
 
 def test_overload_is_200_or_503_with_retry_after(tmp_path: Path) -> None:
     """Ten times the connections, then with large bodies: no other answer, bounded memory, and `verify` is clean."""
-    little = ("--max-body", "1000000", "--max-receiving", "3000000")
-    figures = overload.run(tmp_path, minutes=0.05, reports=100, options=little)
+    little = ("--max-body", "1000000", "--max-receiving", "1200000")
+    figures = overload.run(tmp_path, minutes=0.05, reports=40, options=little)
     assert figures["small_other"] == figures["broken_connections"] == 0
     assert figures["large_503"] > 0
     assert figures["honest_acknowledged"] > 0

@@ -17,10 +17,10 @@ _HEADERS: Final = '[["host", "127.0.0.1:8080"], ["content-type", "application/js
 AT_MOST: Final = {"ready_s": 2.0}
 
 
-def run(place: Path, *, reports: int = 1_000_000, seconds: int = 10) -> Figures:
+def run(place: Path, *, reports: int = 1_000_000, seconds: int = 10, messages: int = 500) -> Figures:
     """Half of the reports two in a batch, half a thousand in a batch; then a load of two in a batch at full speed.
 
-    The same load on an empty folder is what full speed means.
+    An honest sender sends `messages` beside it. The same load on an empty folder is what full speed means.
     """
     empty = place / "empty"
     with Stage(place, folder=empty) as stage:
@@ -30,12 +30,12 @@ def run(place: Path, *, reports: int = 1_000_000, seconds: int = 10) -> Figures:
     small, large = reports // 4, reports // 2 // 1000
     asyncio.run(_fill(folder / "journal.db", small, large))
     with Stage(place, folder=folder) as stage:
-        lag_at_ready = stage.service.stats()["lag"]
-        sender = stage.simulate("--messages", "500", "--chaos", "--seed", "behind", "--rate", "100")
+        lag_at_ready = stage.lag()
+        sender = stage.simulate("--messages", str(messages), "--chaos", "--seed", "behind", "--rate", "100")
         load = _load(stage, seconds, seed=2)
         stage.sent(sender)
-        lag_after_load = stage.service.stats()["lag"]
-        drained = wait_until(lambda: not stage.service.stats()["lag"], "the end of the lag", 900)
+        lag_after_load = stage.lag()
+        drained = wait_until(lambda: not stage.lag(), "the end of the lag", 900)
         counters = stage.service.stats()
         found = stage.verify("--others-allowed")
     filled = small * 2 + large * 1000

@@ -45,8 +45,8 @@ def run(place: Path, *, minutes: float = MINUTES, messages: int = 20_000) -> Fig
                     sender = stage.simulate(*options, "--rate", f"{rate / 2:.1f}", truth=truths[-1])
                     stage.sent(sender, minutes * 60 + 3600)
             assert screen.process.poll() is None, "the screen did not last"
-            lag = stage.service.stats()["lag"]
-        drained = wait_until(lambda: not stage.service.stats()["lag"], "the end of the lag", 900)
+            lag = stage.lag()
+        drained = wait_until(lambda: not stage.lag(), "the end of the lag", 900)
         found = [stage.verify("--others-allowed", truth=truth) for truth in truths]
         counters = stage.service.stats()
     assert samples.wal_mib <= AT_MOST["wal_max_mib"], f"a WAL of {samples.wal_mib:.0f} MiB"
@@ -82,7 +82,7 @@ def _capacity(stage: Stage, messages: int) -> float:
     begun = time.monotonic()
     sender = stage.simulate("--messages", str(messages), "--chaos", "--seed", "capacity")
     sent = stage.sent(sender)
-    wait_until(lambda: not stage.service.stats()["lag"], "the end of the lag", 600)
+    wait_until(lambda: not stage.lag(), "the end of the lag", 600)
     return float(sent["posts"]) / (time.monotonic() - begun)
 
 

@@ -85,6 +85,12 @@ class Stage:
         """SIGKILL."""
         self.service.kill()
 
+    def lag(self) -> int:
+        """Batches that are not counted yet, by the service's own word: a command that asks the store takes half a
+        second of a processor, which the projector then lacks.
+        """
+        return int(self.service.admin("/status")[1]["lag"])
+
     def simulate(self, *options: str, truth: Path | None = None) -> "subprocess.Popen[str]":
         """Starts `hooklab simulate` against the service; its output is JSON."""
         command = [sys.executable, "-m", "hooklab", "simulate", "--json", "--url", self.service.url]
