@@ -30,7 +30,7 @@ from tui_stage import colours
 from hooklab.files import Folder
 from hooklab.journal.base import NewBatch
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
-from hooklab.metrics import ServiceStatus
+from hooklab.metrics import ServiceStatus, TurnedAway
 from hooklab.monitor import FolderMonitor
 from hooklab.projector import Projector
 from hooklab.store.sqlite import SqliteStore
@@ -202,7 +202,10 @@ async def visit(filled: Filled, size: str, theme: str) -> AsyncIterator[Visit]:
     clock.ran = float(SECONDS)
 
     async def said() -> ServiceStatus:
-        return status(refused={"404": 3} if any(filled.totals) else {}, local_url=URL, listens_on="127.0.0.1:8080")
+        if not any(filled.totals):
+            return status(local_url=URL, listens_on="127.0.0.1:8080")
+        guest = TurnedAway(address="203.0.113.7", why="wrong token", count=3, last_at=NOW - 90 * SECOND)
+        return status(refused={"404": 3}, turned_away=[guest], local_url=URL, listens_on="127.0.0.1:8080")
 
     with colours():
         monitor = FolderMonitor(filled.folder, clock, said)

@@ -10,11 +10,13 @@ from msgspec.structs import replace
 from textual import events
 from textual.binding import Binding
 from textual.command import CommandPalette
-from tui_fakes import URL, FakeMonitor, batch, message_id, quarantined, row, status
+from tui_fakes import NOW, URL, FakeMonitor, batch, message_id, quarantined, row, status
 from tui_stage import Stage, many, stage, story
 
+from hooklab.metrics import TurnedAway
 from hooklab.monitor import MonitorError
 from hooklab.store.base import Condition, ElementFate, MessageRow
+from hooklab.times import MINUTE
 from hooklab.tui.app import MonitorApp
 from hooklab.tui.keymap import KEYMAP
 from hooklab.tui.offers import FILTERS
@@ -234,6 +236,23 @@ async def test_a_huge_body_is_cut_and_says_so() -> None:
 
 
 # problems and quarantine
+
+
+async def test_who_was_turned_away_is_among_the_problems() -> None:
+    """By address, why, how often and when; what a proxy says of an address is cleaned."""
+    monitor = full()
+    monitor.service = status(
+        refused={"404": 12},
+        turned_away=[
+            TurnedAway(address="203.0.113.7", why="wrong token", count=11, last_at=NOW - MINUTE),
+            TurnedAway(address="evil\x1b[31m", why="unknown path", count=1, last_at=NOW - MINUTE),
+        ],
+    )
+    async with stage(monitor, (120, 70)) as on:
+        await on.press("3", "G")
+        text = re.sub(r"\s+", " ", on.text())
+        assert "from 203.0.113.7 wrong token, 11 times, last 12:03" in text
+        assert "from evil␛[31m unknown path, 1 time, last" in text
 
 
 async def test_problems_are_grouped_worst_first_with_what_to_do() -> None:
