@@ -1,5 +1,7 @@
 """The disk is full: a small one is filled by the load until nothing more goes in; then there is room again."""
 
+import base64
+import random
 import time
 from collections import Counter
 from pathlib import Path
@@ -49,7 +51,7 @@ def _fill_and_free(
     for piece in pieces:
         piece.write_bytes(bytes(_PIECE))
     with Stage(place, *options, folder=disk / "data") as stage:
-        sender = stage.simulate("--messages", "350", "--chaos", "--seed", place.name, "--tries", "1000")
+        sender = stage.simulate("--messages", "800", "--chaos", "--seed", place.name, "--tries", "1000")
         for _ in range(rounds):
             wait_until(lambda: not _is_ready(stage), "the first 503", 60)
             fill(disk / "rest")  # somebody else takes what is left, if only for a moment
@@ -82,8 +84,8 @@ def _is_ready(stage: Stage) -> bool:
 
 
 def _refuses_all(stage: Stage, seen: Counter[str]) -> None:
-    """Nothing fits: a body that is larger than what is free is answered 503, time and again."""
-    body = b"[" + b" " * MIB + b"]"
+    """Nothing fits: a body that is larger than what is free, also packed, is answered 503, time and again."""
+    body = b'["' + base64.b64encode(random.Random(0).randbytes(MIB)) + b'"]'
     for _ in range(5):
         assert stage.service.post(body)[0] == 503
         seen["probes_refused"] += 1
