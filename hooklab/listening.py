@@ -1,6 +1,7 @@
 """Sockets and the HTTP server behind them: what uvicorn gives, without its main loop."""
 
 import asyncio
+import contextlib
 import errno
 import resource
 import socket
@@ -50,8 +51,9 @@ def allow_open_files() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = wanted
+        with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
     return wanted if soft == resource.RLIM_INFINITY else soft
 
 
