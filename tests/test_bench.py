@@ -376,7 +376,7 @@ def environment(**changes: str) -> dict[str, str]:
     "generator",
     [
         pytest.param("wrk", marks=[pytest.mark.system, pytest.mark.skipif(not wrk_is_here(), reason="no wrk here")]),
-        "python",
+        pytest.param("python", marks=pytest.mark.system),
     ],
 )
 def test_whole_instrument(generator: str, tmp_path: Path) -> None:
