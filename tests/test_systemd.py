@@ -135,6 +135,7 @@ def test_what_hangs_is_restarted_and_what_is_stopped_is_not(machine: Machine, pr
 @needs_systemd
 def test_settings_are_those_of_the_file_and_a_wrong_one_is_no_restart_loop(machine: Machine, program: str) -> None:
     """A file that only root may read is opened to the service by the printed steps; a port below 1024 can be had;
+    `systemctl reload` has the service read it again;
     a setting that turns wrong ends the service once (exit 2), and not again and again.
     """
     machine.ok("sh", "-c", "echo 'max_elements = 7' > /etc/hooklab.toml; chmod 600 /etc/hooklab.toml")
@@ -142,6 +143,9 @@ def test_settings_are_those_of_the_file_and_a_wrong_one_is_no_restart_loop(machi
     assert machine.ok("stat", "-c", "%a %G", "/etc/hooklab.toml") == "640 hooklab\n"
     assert "max_elements=7" in logged(machine)[0]["message"]
     assert machine.shown("StatusText") == ["receiving on 127.0.0.1:81"]
+    machine.ok("sh", "-c", "echo 'max_elements = 7\nmax_fields = 50' > /etc/hooklab.toml")
+    machine.ok("systemctl", "reload", "hooklab")
+    machine.until(lambda: logged(machine)[-1]["message"] == "reloaded: max_fields is now 50", "it is reloaded")
     machine.ok("sh", "-c", "echo 'max_elements = none' > /etc/hooklab.toml")
     assert machine.run("systemctl", "restart", "hooklab").returncode != 0
     assert machine.shown("ActiveState", "ExecMainStatus") == ["failed", "2"]
