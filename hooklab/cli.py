@@ -7,7 +7,7 @@ import io
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -200,11 +200,32 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     _add_json(doctor)
     _add_config(add("config", "the settings in force, where each comes from, and what it is for", "config"))
-    snippet = add("snippet", "the smsWebhooks JSON to paste into the Arpoone request", "snippet")
+    _add_service(add)
+    _add_snippet(add("snippet", "the smsWebhooks JSON to paste into the Arpoone request", "snippet"))
+    return parser
+
+
+def _add_snippet(snippet: argparse.ArgumentParser) -> None:
     snippet.add_argument(
         "--base-url", help="how the provider reaches this machine, such as https://hooks.example.com"
     )
-    return parser
+
+
+def _add_service(add: Callable[..., argparse.ArgumentParser]) -> None:
+    install = add(
+        "install-service",
+        "write a systemd unit and make its user; prints how to start it",
+        "install_service",
+        "install",
+    )
+    install.add_argument("--dry-run", action="store_true", help="print the unit, and do nothing")
+    _add_settings(install, "bind", "public_url")
+    add(
+        "uninstall-service",
+        "stop the service, remove the unit, and keep the data",
+        "install_service",
+        "uninstall",
+    )
 
 
 def _add_config(config: argparse.ArgumentParser) -> None:

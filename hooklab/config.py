@@ -127,6 +127,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Literal["dark", "light", "terminal"],
         About("the screen's colours, where there are 256 or more; terminal leaves them to it", "light", "NAME"),
     ] = "dark"
+    log_format: Annotated[
+        Literal["auto", "text", "json"],
+        About("what the log is written in; auto is text on a terminal and in a file, else JSON", "text", "NAME"),
+    ] = "auto"
     sent_at_key: Annotated[
         str | None,
         About(

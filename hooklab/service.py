@@ -32,7 +32,6 @@ from hooklab.receiver.app import Receiver, ReceiverLimits, Tally, create_app
 from hooklab.receiver.protocol import WireLimits, guarded
 from hooklab.reloading import Reloading
 from hooklab.store.base import StoreError
-from hooklab.text import mask_token
 from hooklab.times import Clock
 from hooklab.tokens import hook_url, local_url, written
 
@@ -244,9 +243,6 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event, on_ready:
     """
     async with running(settings, clock) as service:
         asyncio.get_running_loop().call_later(1.0, tame_collector)
-        log.info(
-            "hooklab %s receives at %s, data in %s", __version__, mask_token(service.hook_url), settings.data_dir
-        )
         on_ready(service)
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, service.projecting}, return_when=asyncio.FIRST_COMPLETED)

@@ -115,6 +115,7 @@ class RunningService:
         self.port = 0
         self.path = ""
         self.stderr = b""
+        self.log = b""
 
     def __enter__(self) -> Self:
         try:
@@ -172,7 +173,9 @@ class RunningService:
         return self.process.returncode
 
     def _collect(self) -> None:
-        _, self.stderr = self.process.communicate(timeout=20)
+        """What it logged goes to `log`, and of that what is more than its start and end to `stderr`."""
+        _, self.log = self.process.communicate(timeout=20)
+        self.stderr = b"".join(line for line in self.log.splitlines(keepends=True) if b'"level":"info"' not in line)
 
     def post(self, body: bytes, label: str | None = None, **headers: str) -> tuple[int, bytes]:
         """POSTs to the hook; gives code and text of the answer."""

@@ -2,25 +2,87 @@
 
 import contextlib
 import logging
+import os
+import re
+import sys
 import time
+from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
-from typing import Any, Final
+from typing import Any, Final, Literal, TextIO
 
-from hooklab.text import clean, clean_lines
+from hooklab.export.lines import json_line
+from hooklab.text import MASK, clean, clean_lines, mask_number
 
 _WAITING: Final = 1_000
 """Lines that may wait for a disk that stalls; what comes beyond is lost."""
 _FLUSH_SECONDS: Final = 1.0
+_OURS: Final = "hooklab"
+_NUMBER: Final = re.compile(r"(?<![\w.])\+?\d{9,15}(?![\w.])")
+"""What may be a phone number where somebody else chose the words."""
+_HOOK: Final = re.compile(r"(/hooks/)[^/?#\s'\",;)]+")
+_USER: Final = re.compile(r"(://)[^/@\s]*@")
+_SYSLOG: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+LogFormat = Literal["auto", "text", "json"]
 
 
-class _OneLine(logging.Formatter):
-    """A record is one line: what came from outside cannot forge another."""
+class _Discreet(logging.Formatter):
+    """What a record says, such that nothing from outside forges a line or is a secret."""
+
+    def message(self, record: logging.LogRecord) -> str:
+        """One line. Of others' words, such as an error's, what may be a phone number is masked."""
+        said = clean(mask_urls(record.getMessage()))
+        return said if record.name.partition(".")[0] == _OURS else _mask_all(said)
+
+    def trace(self, record: logging.LogRecord) -> str | None:
+        """The traceback, which is ours, in its lines, and what the error says."""
+        return _mask_all(clean_lines(mask_urls(self.formatException(record.exc_info)))) if record.exc_info else None
+
+
+def mask_urls(text: str) -> str:
+    """A token may stand in a URL as its path, or as the password of a user."""
+    return _USER.sub(rf"\1{MASK}@", _HOOK.sub(rf"\1{MASK}", text))
+
+
+def _mask_all(text: str) -> str:
+    return _NUMBER.sub(lambda found: mask_number(found[0]), text)
+
+
+class _Text(_Discreet):
+    """For people: a line, and a traceback below it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; a traceback, which is ours, keeps its lines."""
-        line = f"{self.formatTime(record)} {record.levelname.lower()} {record.name}: {clean(record.getMessage())}"
-        return f"{line}\n{clean_lines(self.formatException(record.exc_info))}" if record.exc_info else line
+        """The line."""
+        line = f"{self.formatTime(record)} {record.levelname.lower()} {record.name}: {self.message(record)}"
+        trace = self.trace(record)
+        return line if trace is None else f"{line}\n{trace}"
+
+
+class _Json(_Discreet):
+    """For programs: an object a line, whatever is in it."""
+
+    def __init__(self, *, priorities: bool) -> None:
+        """With `priorities` a line begins as systemd's journal wants it, which takes that away."""
+        super().__init__()
+        self._priorities = priorities
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        fields = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": self.message(record),
+        }
+        if (trace := self.trace(record)) is not None:
+            fields["exception"] = trace
+        return f"{self._priority(record.levelno)}{json_line(fields)}"
+
+    def _priority(self, level: int) -> str:
+        if not self._priorities:
+            return ""
+        return f"<{next((number for least, number in _SYSLOG if level >= least), 7)}>"
 
 
 class _Aside(QueueHandler):
@@ -28,9 +90,9 @@ class _Aside(QueueHandler):
 
     queue: "Queue[Any]"
 
-    def __init__(self, writer: logging.Handler) -> None:
+    def __init__(self, writer: logging.Handler, form: logging.Formatter) -> None:
         super().__init__(Queue(_WAITING))
-        self.setFormatter(_OneLine())
+        self.setFormatter(form)
         QueueListener(self.queue, writer).start()
 
     def enqueue(self, record: logging.LogRecord) -> None:
@@ -49,11 +111,33 @@ class _Aside(QueueHandler):
         return self.queue.unfinished_tasks > 0
 
 
-def log_to(handler: logging.Handler, level: int) -> None:
-    """Everything that is logged from `level` on goes to `handler`."""
-    logging.basicConfig(level=level, handlers=[_Aside(handler)], force=True)
-    for noisy in ("uvicorn", "uvicorn.error", "aiosqlite", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy.startswith("uvicorn") else logging.WARNING)
+def log_to(handler: logging.Handler, log_format: LogFormat = "auto") -> None:
+    """What hooklab logs from INFO on, and others from WARNING on, goes to `handler`.
+
+    By itself it is JSON on a stream that is no terminal, and text in a file, which is there to be read.
+    """
+    stream = handler.stream if type(handler) is logging.StreamHandler else None
+    if log_format == "auto":
+        log_format = "json" if stream is not None and not stream.isatty() else "text"
+    form = _Json(priorities=stream is not None and is_journald(stream)) if log_format == "json" else _Text()
+    logging.basicConfig(level=logging.WARNING, handlers=[_Aside(handler, form)], force=True)
+    logging.getLogger(_OURS).setLevel(logging.INFO)
+    for noisy in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+def log_to_stderr(log_format: LogFormat) -> None:
+    """For a service without a screen. What stderr cannot encode is escaped."""
+    log_to(logging.StreamHandler(sys.stderr), log_format)
+
+
+def is_journald(stream: TextIO) -> bool:
+    """Whether systemd's journal reads what is written there: it names the stream it set up in the environment."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def flush() -> bool:

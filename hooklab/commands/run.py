@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -12,20 +13,23 @@ from pathlib import Path
 import uvloop
 
 from hooklab.commands.common import CommandError, called, clock, end_quietly
-from hooklab.commands.logs import flush, log_to
+from hooklab.commands.logs import flush, is_journald, log_to, log_to_stderr, mask_urls
+from hooklab.commands.starting import start_line
+from hooklab.commands.supervised import keep_telling
 from hooklab.config import Settings
 from hooklab.files import Folder
+from hooklab.notify import Notifier
 from hooklab.reloading import Rereading
 from hooklab.service import Service, ServiceError, ServiceThread
 from hooklab.service import serve as run_service
-from hooklab.text import mask_token
 
 
 def serve(given: argparse.Namespace, settings: Settings) -> int:
     """The receiver without a screen, until SIGTERM or SIGINT; SIGHUP has it read its settings again."""
-    log_to(logging.StreamHandler(), logging.WARNING)
-    logging.getLogger("hooklab.reload").setLevel(logging.INFO)  # who asks for it wants to see what came of it
+    log_to_stderr(settings.log_format)
+    faulthandler.enable()  # systemd's watchdog sends SIGABRT: the log then has where each thread hung
     _take_turns()
+    notifier = Notifier.of(os.environ)
 
     async def main() -> None:
         stop = asyncio.Event()
@@ -33,10 +37,13 @@ def serve(given: argparse.Namespace, settings: Settings) -> int:
         tasks = []
 
         def ready(service: Service) -> None:
+            _log_start(service, settings)
             _announce(service)
+            tasks.append(asyncio.create_task(keep_telling(service, notifier, stop), name="telling systemd"))
             tasks.append(asyncio.create_task(rereading.run(service.reload), name="rereading"))
 
         def stopping() -> None:
+            notifier.stopping()
             stop.set()
             _leave_within(_END_SECONDS)
 
@@ -98,7 +105,8 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     folder = Folder(settings.data_dir)
     folder.prepare()
     # The screen draws on stderr: nothing else may write there meanwhile.
-    log_to(logging.FileHandler(_private(folder.log), encoding="utf-8", errors="backslashreplace"), logging.INFO)
+    file = logging.FileHandler(_private(folder.log), encoding="utf-8", errors="backslashreplace")
+    log_to(file, settings.log_format)
     _take_turns()
     logging.raiseExceptions = False  # a log on a full disk would tell of it there
     thread, leaving = ServiceThread(settings, clock), Leaving()
@@ -111,6 +119,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     try:
         try:
             service = thread.start()
+            _log_start(service, settings)
             ended = show_screen(folder, service, thread, leaving, settings.theme)
             if ended == "hangup":
                 let_go_of_terminal()
@@ -168,12 +177,10 @@ def _private(path: Path) -> Path:
     return path
 
 
+def _log_start(service: Service, settings: Settings) -> None:
+    logging.getLogger("hooklab").info("%s", start_line(service.status(), settings))
+
+
 def _announce(service: Service) -> None:
-    url = mask_token(service.hook_url) if _is_journald(sys.stdout.fileno()) else service.hook_url
+    url = mask_urls(service.hook_url) if is_journald(sys.stdout) else service.hook_url
     print(f"hooklab: ready {url}", flush=True)
-
-
-def _is_journald(fd: int) -> bool:
-    """Whether systemd's journal reads this descriptor: it names the stream it set up in the environment."""
-    stat = os.fstat(fd)
-    return os.environ.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"

@@ -30,6 +30,8 @@ _MOMENT_SECONDS: Final = 0.002
 _CHECKPOINT_BYTES: Final = 16 * 1024 * 1024
 _PROBE_SECONDS: Final = 1.0
 _EXPIRE_SECONDS: Final = 0.25
+_OVERDUE_SECONDS: Final = 10.0
+"""Whoever waits for so much longer than the longest commit was forgotten."""
 _HELD: Final = "another program reads the journal, and keeps it from being checkpointed"
 _MENDS: Final = 3
 """How often a running journal may turn out damaged before it is left alone: each time leaves a copy behind."""
@@ -181,6 +183,13 @@ class SqliteJournal:
     def problem(self) -> str | None:
         """See `Journal.problem`."""
         return "hooklab is shutting down" if self._closing else self._problem
+
+    def answers(self) -> bool:
+        """Whether who waits is answered in the end, be it with 503; else only a new process helps."""
+        if self._task.done() and not self._closing:
+            return False
+        waits = asyncio.get_running_loop().time() - self._queue[0].since if self._queue else 0.0
+        return waits < self._limits.commit_timeout + _OVERDUE_SECONDS
 
     async def close(self) -> None:
         """See `Journal.close`."""
