@@ -129,9 +129,14 @@ def test_a_renewed_certificate_is_taken_by_itself(files: Files, tmp_path: Path) 
             await wake.wait()
 
         watching = asyncio.create_task(keeper.watch(sleep))
+
+        def half_renewed() -> None:
+            files.issue()
+            files.key.write_text("junk")
+
         seen = []
         try:
-            for change in (lambda: None, files.issue, lambda: files.key.write_text("junk"), files.issue):
+            for change in (lambda: None, files.issue, half_renewed, files.issue):
                 wake = await looked.get()
                 change()
                 wake.set()
