@@ -295,3 +295,16 @@ def test_no_token_is_in_the_log_or_an_answer(tmp_path: Path) -> None:
         status = json.dumps(service.admin("/status")[1]["service"]["tokens"])
         assert TOKEN not in status
     assert TOKEN.encode() not in service.stderr
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_a_folder_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    """Whoever writes there could put a token of his own in it: one line with what to do, nothing listens."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(mode)
+    for arguments in (("serve", "--bind", "127.0.0.1:0"), ("token", "new")):
+        ended = hooklab(*arguments, data_dir=folder)
+        assert (ended.returncode, ended.stdout) == (1, b"")
+        assert b"can be written by others; mend it with: chmod 700" in ended.stderr
+    assert not (folder / "token").exists()
