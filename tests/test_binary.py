@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from binary.__main__ import ROOT, BuildError, build, why_not
+from binary.__main__ import BuildError, build, why_not
+from binary.built import built
 from binary.messages import INSTEAD, UnknownBootloaderError, reworded
 from binary.needs import lowest_glibc, lowest_glibc_of, unpack
 from pty_stage import Terminal
@@ -32,12 +33,6 @@ def system(test: object) -> object:
     return pytest.mark.system(pytest.mark.timeout(300)(test))
 
 
-def _up_to_date(program: Path) -> bool:
-    made_of = [*(ROOT / "hooklab").rglob("*.*"), *(ROOT / "tests" / "binary").iterdir(), ROOT / "constraints.txt"]
-    newest = max(one.stat().st_mtime for one in made_of if one.is_file() and "__pycache__" not in one.parts)
-    return program.is_file() and program.stat().st_mtime > newest
-
-
 @pytest.fixture(scope="session")
 def program() -> Path:
     """The file that `make binary` has built, or one that is built now."""
@@ -46,8 +41,7 @@ def program() -> Path:
         pytest.skip(f"{missing[0]} is not here" if missing else "only root may chroot")
     if why := why_not():
         pytest.skip(why)
-    built = ROOT / "dist" / "hooklab"
-    return built if _up_to_date(built) else build(ROOT / "dist", ROOT / "build")
+    return built()
 
 
 @pytest.fixture(scope="session")

@@ -166,7 +166,7 @@ def test_no_secret_and_no_number_is_logged(
         logging.getLogger("hooklab").exception("failed")
     written = "\n".join(read())
     assert "s3cret" not in written
-    assert "http://x/hooks/····/late', not https://····@x/" in written
+    assert "http://x/hooks/••••/late', not https://····@x/" in written
     assert PHONE not in written
     assert "KeyError('3519····2333') at +351····2333" in written
     assert "store.db.20261201093000 of 123456789012 bytes" in written
@@ -200,7 +200,7 @@ def test_a_start_says_where_and_how(tmp_path: Path) -> None:
     port = re.search(r"listens on 127\.0\.0\.1:([1-9]\d+),", first["message"])
     assert port is not None
     assert first["message"] == (
-        f"hooklab {__version__} receives at https://····@x.example/hooks/····, listens on 127.0.0.1:{port[1]},"
+        f"hooklab {__version__} receives at https://····@x.example/hooks/••••, listens on 127.0.0.1:{port[1]},"
         f" data in '{str(folder).replace(chr(10), '␊')}'; token=····, stuck_after=90m, sent_at_key='a, b=1␛'"
     )
     assert (first["level"], first["logger"]) == ("info", "hooklab")

@@ -42,7 +42,7 @@ class _Discreet(logging.Formatter):
 
 def mask_urls(text: str) -> str:
     """A token may stand in a URL as its path, or as the password of a user."""
-    return _USER.sub(rf"\1{MASK}@", _HOOK.sub(rf"\1{MASK}", text))
+    return _USER.sub(rf"\1{MASK}@", _HOOK.sub("\\1" + "\u2022" * 4, text))
 
 
 def _mask_all(text: str) -> str:
