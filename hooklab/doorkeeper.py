@@ -47,8 +47,7 @@ class Doorkeeper:
         self.door = Door(
             tokens_in_force(settings, folder, make=True), Networks(settings.allow), Networks(settings.trusted_proxies)
         )
-        most = settings.max_connections or min(_MOST, max(open_files - _OTHER_FILES, 8))
-        limits = ConnectionLimits(most, settings.max_connections_per_peer)
+        limits = ConnectionLimits(_most(settings, open_files), settings.max_connections_per_peer)
         self.connections = Connections(limits, self.door.proxies)
         self._changing = asyncio.Lock()
         self._say_short()
@@ -164,3 +163,17 @@ def _certificate(settings: Settings) -> Certificate | None:
             raise FolderError("tls_key is of no use without tls_certificate: set both, or neither")
         return None
     return Certificate(settings.tls_certificate, settings.tls_key)
+
+
+def _most(settings: Settings, open_files: int) -> int:
+    """Connections; more than there are descriptors for would shut everybody out, commands too."""
+    possible = max(open_files - _OTHER_FILES, 8)
+    wanted = settings.max_connections or min(_MOST, possible)
+    if wanted > possible:
+        log.warning(
+            "max_connections is %d, but %d files may be open: at most %d connections (ulimit -n; LimitNOFILE=)",
+            wanted,
+            open_files,
+            possible,
+        )
+    return min(wanted, possible)

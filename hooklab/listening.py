@@ -11,8 +11,11 @@ from typing import Any, Final
 import uvicorn
 from uvicorn.config import Config
 
+from hooklab.receiver.accepting import Accepting
+from hooklab.receiver.connections import Connections
+
+_BACKLOG: Final = 1024
 _DRAIN_SECONDS: Final = 3
-_HANDSHAKE_SECONDS: Final = 10.0
 _OPEN_FILES: Final = 65_536
 """More are no use, and a table of a million descriptors costs memory."""
 
@@ -69,6 +72,7 @@ def http_server(app: Any, protocol: Any, idle_timeout: float) -> uvicorn.Server:
         server_header=False,
         access_log=False,  # it would print the secret path
         log_config=None,
+        backlog=_BACKLOG,
         timeout_keep_alive=keep_alive(idle_timeout),
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
@@ -83,8 +87,13 @@ def keep_alive(idle_timeout: float) -> int:
     return int(idle_timeout) or 1
 
 
-async def start(server: uvicorn.Server, listener: socket.socket, context: ssl.SSLContext | None = None) -> None:
-    """Takes connections at `listener`, with TLS where there is a context for it.
+async def start(
+    server: uvicorn.Server,
+    listener: socket.socket,
+    context: ssl.SSLContext | None = None,
+    counted: Connections | None = None,
+) -> None:
+    """Takes connections at `listener`, with TLS where there is a context for it, as many as `counted` lets in.
 
     uvicorn's own start gives a handshake a minute, and its main loop ticks ten times a second, which nobody needs.
     """
@@ -96,14 +105,8 @@ async def start(server: uvicorn.Server, listener: socket.socket, context: ssl.SS
         )
         return made
 
-    listening = await asyncio.get_running_loop().create_server(
-        protocol,
-        sock=listener,
-        ssl=context,
-        backlog=server.config.backlog,
-        ssl_handshake_timeout=None if context is None else _HANDSHAKE_SECONDS,
-    )
-    server.servers = [listening]
+    listener.listen(server.config.backlog)
+    server.servers = [Accepting(listener, protocol, context, counted)]  # type: ignore[list-item]
     server.started = True
 
 

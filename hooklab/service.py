@@ -39,7 +39,6 @@ log = logging.getLogger("hooklab.service")
 
 _PROJECT_SECONDS: Final = 4.0
 _CLOSE_SECONDS: Final = 0.7
-_BACKLOG: Final = 1024
 _TURNED_AWAY: Final = 5
 """Addresses in the status."""
 
@@ -196,8 +195,8 @@ async def _open_doors(service: Service, receiver: Receiver, clock: Clock, stack:
 
     protocol = guarded(_wire_limits(settings), keeper.connections, tally.count_refusal)
     public = http_server(create_app(receiver, tally.count_refusal), protocol, settings.idle_timeout)
-    service.listener.listen(_BACKLOG)
-    await start(public, service.listener, None if keeper.certificate is None else keeper.certificate.context)
+    context = None if keeper.certificate is None else keeper.certificate.context
+    await start(public, service.listener, context, keeper.connections)
     stack.push_async_callback(public.shutdown)
     stack.callback(setattr, receiver, "closing", True)
 

@@ -157,17 +157,39 @@ def test_one_peer_cannot_take_all_connections() -> None:
 
 def test_who_only_waits_makes_room() -> None:
     """Where all is full the peer with most connections gives one up that waits, the oldest; never one at work."""
-    counted = Connections(ConnectionLimits(most=5, per_peer=10), Networks([]))
+    now = [0.0]
+    counted = Connections(ConnectionLimits(most=5, per_peer=10), Networks([]), lambda: now[0])
     idle, newer, oldest = Fake(1.0), Fake(5.0), Fake(3.0)
     assert counted.admit(idle, "198.51.100.1")
     assert all(counted.admit(one, "203.0.113.7") for one in (newer, oldest, Fake(None), Fake(None)))
     assert counted.admit(Fake(None), "192.0.2.1")
     assert (idle.gave_way, newer.gave_way, oldest.gave_way) == (False, False, True)
     assert counted.admit(Fake(None), "192.0.2.1")
-    assert counted.admit(Fake(None), "192.0.2.1")
-    assert (idle.gave_way, newer.gave_way) == (True, True)
-    assert not counted.admit(Fake(None), "192.0.2.2")
+    assert (idle.gave_way, newer.gave_way) == (False, True)
+    assert not counted.admit(Fake(None), "192.0.2.1"), "who has two pushes out one who has one"
+    now[0] += 1
+    assert counted.admit(Fake(None), "192.0.2.2")
+    assert idle.gave_way
+    assert not counted.admit(Fake(None), "192.0.2.3")
     assert len(counted) == 5
+
+
+def test_a_flood_of_new_connections_does_not_look_through_all_of_them_each_time() -> None:
+    """Under a flood of 10,000 that each want a place, the 4,000 that are open are asked a bounded number of times."""
+
+    class Asked(Fake):
+        times = 0
+
+        def waits_since(self) -> float | None:
+            Asked.times += 1
+            return self.since
+
+    for since in (1.0, None):
+        counted = Connections(ConnectionLimits(most=4000, per_peer=10), Networks([]), clock=lambda: 1.0)
+        assert all(counted.admit(Asked(since), "127.0.0.1") for _ in range(4000))
+        Asked.times = 0
+        assert [counted.admit(Asked(since), "127.0.0.1") for _ in range(10_000)] == [since is not None] * 10_000
+        assert Asked.times < 20 * 10_000
 
 
 def test_a_password_in_the_url_works_on_the_wire(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from hooklab.metrics import LatencyHistogram
 from hooklab.receiver.access import Door, Entry
 from hooklab.receiver.cycle import END, OK
 from hooklab.receiver.failures import Failures
-from hooklab.receiver.protocol import LINGER_BYTES, LINGER_SECONDS, REFUSED, RETRY_AFTER
+from hooklab.receiver.protocol import LINGER_BYTES, LINGER_SECONDS, REFUSED, RETRY_AFTER, TURNED_AWAY
 from hooklab.times import Clock
 from hooklab.wire import NotAnArray, check_array
 
@@ -142,6 +142,7 @@ class Receiver:
         entry = self._door.judge(scope["raw_path"], client[0] if client else "", scope["headers"])
         key = entry.key
         if key is None:
+            scope["state"][TURNED_AWAY] = True
             await self._turn_away(entry)
             raise _Answer(404, "there is nothing here")
         if scope["method"] != "POST":

@@ -4,8 +4,10 @@ Reaches into uvicorn's attributes, as protocol.py does.
 """
 
 import asyncio
+from collections.abc import Sized
 from typing import Any, Final
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 OK: Final[Any] = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
@@ -76,3 +78,19 @@ class Heads:
             fields = b"".join(name + b": " + value + b"\r\n" for name, value in default)
             self._of, self._bytes = default, STATUS_LINE[200] + fields + b"content-length: 0\r\n"
         return self._bytes + (b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
+
+
+class Flow(FlowControl):
+    """Reads on only once all that came is being answered: uvicorn would read on with every answer, and queue what
+    a client that pipelines sends faster than it is answered without a bound.
+    """
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        """`pipeline` has the requests that wait."""
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Resumes unless requests wait."""
+        if not self._pipeline:
+            super().resume_reading()

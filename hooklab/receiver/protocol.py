@@ -5,19 +5,20 @@ socket.
 """
 
 import asyncio
+import contextlib
+import socket
 import urllib.parse
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import Any, Final
 
 import httptools
 from msgspec import Struct
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from hooklab.receiver.connections import Connections
-from hooklab.receiver.cycle import Cycle, Heads
+from hooklab.receiver.cycle import Cycle, Flow, Heads
 
 LINGER_BYTES: Final = 16 * 1024 * 1024
 LINGER_SECONDS: Final = 2.0
@@ -25,6 +26,11 @@ RETRY_AFTER: Final = 5
 """Seconds; a provider that honours it comes back soon after a short trouble."""
 REFUSED: Final = "hooklab.refused"
 """In a request's `state`: it has been refused here, and whatever the app says reaches nobody."""
+
+TURNED_AWAY: Final = "hooklab.turned_away"
+"""In a request's `state`: it came without a right token, and its answer waits."""
+_SLOW_SECONDS: Final = 5.0
+"""A body that has been coming for longer gives way where all connections are taken."""
 
 
 class WireLimits(Struct, frozen=True):
@@ -34,21 +40,6 @@ class WireLimits(Struct, frozen=True):
     body_timeout: float
     max_head: int
     max_fields: int
-
-
-class _Flow(FlowControl):
-    """Reads on only once all that came is being answered: uvicorn would read on with every answer, and queue what
-    a client that pipelines sends faster than it is answered without a bound.
-    """
-
-    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    def resume_reading(self) -> None:
-        """Resumes unless requests wait."""
-        if not self._pipeline:
-            super().resume_reading()
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -82,19 +73,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self._lingered = 0
         self._stalled_since: float | None = None
         self._check: asyncio.TimerHandle | None = None
-        self._since = 0.0
+        self._since = self.loop.time()
+        self.hang_up: Callable[[], object] = lambda: None
+        """Ends it while there is no transport: before the end of a TLS handshake."""
         self.cycle: RequestResponseCycle | None = None  # type: ignore[assignment]  # uvicorn's type leaves out None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing has the time of a head."""
         super().connection_made(transport)
         self._since = self.loop.time()
-        if not self.counted.admit(self, self.client[0] if self.client else ""):
-            self._lingering = True
-            self._say(503, "there are too many connections", b"retry-after: %d\r\n" % RETRY_AFTER)
-            transport.close()
-            return
-        self.flow = _Flow(transport, self.pipeline)
+        self.flow = Flow(transport, self.pipeline)
         self._expect_within(self.limits.head_timeout)
         self._check = self.loop.call_later(min(self.limits.head_timeout, self.timeout_keep_alive), self._look)
 
@@ -105,16 +93,42 @@ class GuardedProtocol(HttpToolsProtocol):
             self._check.cancel()
         super().connection_lost(exc)
 
+    def turn_away(self, taken: socket.socket, *, in_words: bool) -> None:
+        """Ends one that may not stay: at once, so that it holds no descriptor."""
+        self.count_refusal(503)
+        if in_words:
+            with contextlib.suppress(OSError):
+                retry = b"retry-after: %d\r\n" % RETRY_AFTER
+                taken.send(self._saying(503, "there are too many connections", retry))
+                taken.shutdown(socket.SHUT_WR)
+                taken.recv(65536)  # what lies unread when it is closed would take the answer away with it
+        taken.close()
+
     def waits_since(self) -> float | None:
-        """Since when it has said nothing that wants an answer; None where one is due, or a body comes."""
+        """Since when there is nothing for which it would be missed.
+
+        That is where it has said nothing that wants an answer, where it is turned away, and where a body has been
+        coming for a while. None where an answer is due.
+        """
         cycle = self.cycle
-        if self._owed is not None or (cycle is not None and not (cycle.response_complete and not cycle.more_body)):
+        if self._owed is not None or self.pipeline:
             return None
-        return self._since
+        if cycle is None or cycle.response_complete or self._lingering:
+            return self._since
+        if cycle.response_started:
+            gives_way = cycle.more_body  # which is only drained
+        elif TURNED_AWAY in cycle.scope["state"]:
+            gives_way = True
+        else:
+            gives_way = cycle.more_body and self.loop.time() - self._since > _SLOW_SECONDS
+        return self._since if gives_way else None
 
     def give_way(self) -> None:
-        """Ends an idle connection, or one whose head does not come, for another."""
-        self.transport.abort()
+        """Ends it, for another."""
+        if self.transport is None:
+            self.hang_up()
+        else:
+            self.transport.abort()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that ends its side may still wait for the answer to what it sent."""
@@ -193,6 +207,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._upgrading = True
             return
         self._in_head = self._in_fields = False
+        self._since = self.loop.time()
         self._expect_within(self.limits.body_timeout)
         self._begin_cycle()
 
@@ -331,10 +346,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
-    def _say(self, status: int, why: str, fields: bytes = b"") -> None:
+    def _say(self, status: int, why: str) -> None:
         self.count_refusal(status)
+        self.transport.write(self._saying(status, why))
+
+    def _saying(self, status: int, why: str, fields: bytes = b"") -> bytes:
         body = why.encode() + b"\n"
-        self.transport.write(
+        return (
             STATUS_LINE[status]
             + b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
             + fields

@@ -16,7 +16,7 @@ from pathlib import Path
 from faults.stage import CannotRun
 
 CAMPAIGNS = (
-    "kill", "torn", "power", "full", "fsync", "stall", "clock", "damage", "behind", "overload", "soak",
+    "kill", "torn", "power", "full", "fsync", "stall", "clock", "damage", "behind", "overload", "soak", "slow",
 )  # fmt: skip
 
 
