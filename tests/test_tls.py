@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,8 @@ def test_a_renewed_certificate_is_taken_by_itself(files: Files, tmp_path: Path) 
 
         seen = []
         try:
-            for change in (lambda: None, files.issue, half_renewed, files.issue):
+            changes: list[Callable[[], None]] = [lambda: None, files.issue, half_renewed, files.issue]
+            for change in changes:
                 wake = await looked.get()
                 change()
                 wake.set()
