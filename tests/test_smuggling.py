@@ -12,10 +12,11 @@ import pytest
 from support import TOKEN, RunningService, read_to_end
 from test_receiver import HOOK, Client, assert_discreet, request, watching
 
-INNER = request("POST", f"{HOOK}/smuggled", b'["smuggled"]')
+HOST = "hooks.example.com"
+INNER = request("POST", f"{HOOK}/smuggled", b'["smuggled"]', host=HOST)
 PROBE = request("POST", f"{HOOK}/probe", b'["probe"]', "Connection: close")
 A = b'["a"]'
-POST = f"POST {HOOK} HTTP/1.1\r\nHost: x\r\n".encode()
+POST = f"POST {HOOK} HTTP/1.1\r\nHost: {HOST}\r\n".encode()
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 END = b"0\r\n\r\n"
 
