@@ -6,6 +6,7 @@ socket.
 
 import asyncio
 import contextlib
+import math
 import socket
 import urllib.parse
 from collections.abc import Callable
@@ -29,6 +30,9 @@ REFUSED: Final = "hooklab.refused"
 
 TURNED_AWAY: Final = "hooklab.turned_away"
 """In a request's `state`: it came without a right token, and its answer waits."""
+_NO_HTTP: Final = "this is not an HTTP request"
+_OF_A_CHUNK: Final = 16
+"""Bytes that may come for one of a body: the smallest chunk has six."""
 _SLOW_SECONDS: Final = 5.0
 """A body that has been coming for longer gives way where all connections are taken."""
 
@@ -64,6 +68,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_fields = False  # in the head, or where a trailer may be
         self._fields_began = False  # they did so in the data that is being parsed
         self._field_bytes = 0
+        self._raw = 0  # bytes since the head, as far as they came in other parts than it
+        self._raw_most = math.inf  # while no body is due
         self._fields = 0
         self._head_bytes = 0
         self._idle_until: float | None = None
@@ -146,16 +152,19 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.transport.close()
             return
         self._fields_began = False
+        self._raw += len(data)
         try:
             self._parse(data)
         except httptools.HttpParserError:
             # uvicorn would close at once, which may take the answer away with it.
-            self._refuse(400, "this is not an HTTP request")
+            self._refuse(400, _NO_HTTP)
             return
         if self._in_fields and not self._fields_began:
             self._field_bytes += len(data)
             if self._field_bytes > self.limits.max_head:
                 self._refuse(431, "the header block is too large")
+        elif self._raw > self._raw_most:
+            self._refuse(400, "the chunks are nearly empty")  # their extensions are bytes that nothing else counts
 
     def _parse(self, data: bytes) -> None:
         while True:
@@ -203,11 +212,15 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.url) + self._head_bytes > self.limits.max_head or self._fields > self.limits.max_fields:
             self._refuse(431, "the header block is too large")
             return
+        if self.parser.get_http_version() not in ("1.1", "1.0"):
+            self._refuse(400, _NO_HTTP)
+            return
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._upgrading = True
             return
         self._in_head = self._in_fields = False
         self._since = self.loop.time()
+        self._raw, self._raw_most = 0, self.limits.max_head
         self._expect_within(self.limits.body_timeout)
         self._begin_cycle()
 
@@ -237,6 +250,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Hands on a part of the body."""
         self._in_fields = False
+        self._raw_most += _OF_A_CHUNK * len(body)
         if not self._lingering:
             super().on_body(body)
 
@@ -245,6 +259,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._lingering or self._upgrading:
             return
         self._in_fields = False
+        self._raw_most = math.inf
         self._deadline = None
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete:
