@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from seed_bodies import oracle
 
 from hooklab import wire
 from hooklab.wire import FIELDS, STATUSES, Elements, Misfit, NotAnArray, Report, check_array, split_array
@@ -597,21 +598,6 @@ def test_one_digest_means_eight_equal_fields(
 
 
 # --- check_array and Elements agree on everything ----------------------------------------------------------------
-
-
-def as_text(value: str) -> str:
-    """Numbers stay text, so that the oracle converts none."""
-    return value
-
-
-def oracle(body: bytes) -> list[Any] | None:
-    """The elements of an array by Python's own json, at its most tolerant; None for anything that is no array."""
-    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    try:
-        value = json.loads(text, strict=False, parse_int=as_text, parse_float=as_text, parse_constant=as_text)
-    except ValueError:
-        return None
-    return value if isinstance(value, list) else None
 
 
 def assert_all_agree(body: bytes, limit: int = 5) -> None:
