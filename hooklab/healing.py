@@ -4,7 +4,9 @@ Batch by batch: what is understood now becomes a report with the arrival that it
 touches is judged anew from its whole list of arrivals, read from the journal. The result is that of a rebuild.
 """
 
+import asyncio
 import logging
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -75,17 +77,28 @@ class Healer:
     async def _retry_batch(self, batch: int, rows: Sequence[InQuarantine]) -> None:
         is_body = unpack(rows[-1].id)[1] == WHOLE_BODY
         sequences = await self._held.same_body(batch) if is_body else [batch]
-        kept = [await self._journal.get(sequence) for sequence in sequences]
-        units = [_judged_today(one, rows, self._reading, self._max_elements) for one in kept if one is not None]
-        if len(units) < len(sequences):
-            return  # without all of its bodies there is nothing to judge anew
+        unit = await self._judge(sequences[0], rows)
+        if unit is None:
+            return
+        reasons = unit.reasons()
         for row in rows:
-            reason = units[0].reason_of(row)
+            reason = reasons.get(row.id)
             if reason is not None and reason != row.reason:
                 await self._held.name_reason(row.id, reason)
-        chosen = units[0].healable()
-        if chosen:
-            await self._heal(units, chosen)
+        chosen = unit.healable()
+        if not chosen:
+            return  # nor is it in the others, of which there may be any number
+        units = [unit, *[await self._judge(sequence, rows) for sequence in sequences[1:]]]
+        if all(units):  # without all of its bodies there is nothing to judge anew
+            await self._heal([one for one in units if one is not None], chosen)
+
+    async def _judge(self, sequence: int, rows: Sequence[InQuarantine]) -> "_Unit | None":
+        """None where the body is no longer kept."""
+        kept = await self._journal.get(sequence)
+        if kept is None:
+            return None
+        # On a thread: thousands of odd elements take a while, and answers must not wait for it.
+        return await asyncio.to_thread(_judged_today, kept, rows, self._reading, self._max_elements)
 
     async def _heal(self, units: Sequence["_Unit"], chosen: Sequence[InQuarantine]) -> None:
         """Writes what is healed; what cannot be written is searched for by halves, and stays where it is."""
@@ -156,7 +169,12 @@ class _Unit(Struct, frozen=True):
         """The rows of which something is understood today."""
         if self.is_body:
             return list(self.rows) if self.why is None else []
-        return [row for row in self.rows if self.judged_in([row])]
+        indexes = [one.index for one in self.judged]  # in order
+        return [
+            row
+            for row in self.rows
+            if bisect_left(indexes, _covered_by(row).start) < bisect_left(indexes, _covered_by(row).stop)
+        ]
 
     def judged_in(self, rows: Sequence[InQuarantine]) -> list[Judged]:
         """What is understood today of what `rows` stand for."""
@@ -165,11 +183,12 @@ class _Unit(Struct, frozen=True):
         covered = _covered(rows)
         return [one for one in self.judged if one.index in covered]
 
-    def reason_of(self, row: InQuarantine) -> str | None:
-        """Why `row` is not understood, in today's words."""
+    def reasons(self) -> dict[int, str]:
+        """Why rows are not understood, in today's words, by their id."""
         if self.is_body:
-            return self.why
-        return next((one.reason for one in self.misfits if one.index == unpack(row.id)[1]), None)
+            return {} if self.why is None else {row.id: self.why for row in self.rows}
+        said = {one.index: one.reason for one in self.misfits}
+        return {row.id: said[index] for row in self.rows if (index := unpack(row.id)[1]) in said}
 
     def before(self, stored: list[Judged]) -> JudgedBatch:
         """As it stands in the store, of the touched messages only."""
@@ -203,7 +222,12 @@ def _judged_today(batch: JournalBatch, rows: Sequence[InQuarantine], reading: Re
 
 def _covered(rows: Sequence[InQuarantine]) -> set[int]:
     """The indexes for which rows stand: one row may stand for many elements."""
-    return {at for row in rows for at in range(unpack(row.id)[1], unpack(row.id)[1] + max(row.elements, 1))}
+    return {at for row in rows for at in _covered_by(row)}
+
+
+def _covered_by(row: InQuarantine) -> range:
+    first = unpack(row.id)[1]
+    return range(first, first + max(row.elements, 1))
 
 
 def _as_it_stands(row: InQuarantine) -> Quarantined:

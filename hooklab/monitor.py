@@ -206,7 +206,8 @@ class FolderMonitor:
             if kept is None:
                 return BatchDetail(row=row, malformed=malformed, took_ms=None, headers=None, body=None, elements=[])
             # A damaged body may be no array any more, and what it says is not what was sent.
-            understood, others = _split(kept.body, 0 if kept.damaged else row.elements)
+            count = 0 if kept.damaged else row.elements
+            understood, others = _split(kept.body, count, int((await store.settings())["max_elements"]))
             fates = await store.fates(sequence, understood)
         return BatchDetail(
             row=row,
@@ -325,11 +326,15 @@ def order_retry(folder: Folder) -> Retried | None:
     return msgspec.convert(said, Retried)
 
 
-def _split(body: bytes, limit: int) -> tuple[list[tuple[int, Report]], list[int]]:
-    """The understood elements of a body, and the indexes of the others; a malformed body has none of either."""
-    elements = list(Elements(body, limit)) if limit else []
+def _split(body: bytes, count: int, limit: int) -> tuple[list[tuple[int, Report]], list[int]]:
+    """The understood elements of a body of `count`, and the indexes of the others; a malformed body has neither.
+
+    What lies beyond `limit` is one thing in quarantine, and one here: there may be millions.
+    """
+    elements = list(Elements(body, limit)) if count else []
     understood = [(index, one) for index, one in enumerate(elements) if isinstance(one, Report)]
-    return understood, [index for index, one in enumerate(elements) if not isinstance(one, Report)]
+    others = [index for index, one in enumerate(elements) if not isinstance(one, Report)]
+    return understood, [*others, limit] if count > limit else others
 
 
 def _quarantined(indexes: set[int], reasons: Mapping[int, str]) -> list[ElementFate]:

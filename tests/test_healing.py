@@ -6,6 +6,7 @@ import random
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
@@ -22,7 +23,7 @@ from hooklab import projector
 from hooklab.config import Settings
 from hooklab.facts import FAILED_FOR as REASON
 from hooklab.healing import Healer, Retried
-from hooklab.journal.base import JournalUnavailable
+from hooklab.journal.base import JournalBatch, JournalUnavailable
 from hooklab.journal.sqlite import JournalLimits, SqliteJournal
 from hooklab.judging import Reading, batch_of, judge_element
 from hooklab.projection import Projection
@@ -214,6 +215,43 @@ def test_a_fault_of_the_disk_is_no_fault_of_an_element(tmp_path: Path, error: Ex
         with pytest.raises(type(error)):
             asyncio.run(healed(tmp_path / "store.db", journal))
     assert len(rows_of(tmp_path / "store.db")["quarantine"]) == 4
+
+
+async def test_ten_thousand_odd_elements_keep_nobody_waiting(tmp_path: Path) -> None:
+    """They are tried again in a moment, all together, and the service's loop has its turns meanwhile."""
+    journal = MemoryJournal()
+    journal.add(b"[" + b"0," * 9_999 + b"0]")
+    store = await SqliteStore.open(tmp_path / "store.db")
+    try:
+        await Projector(journal, store, assumed=UTC, max_elements=10_000).catch_up()
+        retrying = asyncio.create_task(Healer(journal, store, Reading(UTC), max_elements=10_000).retry())
+        longest, looked = 0.0, time.monotonic()
+        while not retrying.done():
+            await asyncio.sleep(0.001)
+            longest, looked = max(longest, time.monotonic() - looked), time.monotonic()
+        assert await retrying == Retried(tried=10_000, healed=0, left=10_000)
+    finally:
+        await store.close()
+    assert longest < 1.0
+
+
+def test_a_body_that_came_a_thousand_times_is_looked_at_once(tmp_path: Path) -> None:
+    """As long as it is not understood, the others of its kind are not even read: there may be any number of them."""
+
+    class Counting(MemoryJournal):
+        read_again = 0
+
+        async def get(self, sequence: int) -> JournalBatch | None:
+            self.read_again += 1
+            return await super().get(sequence)
+
+    journal = Counting()
+    for _ in range(1000):
+        journal.add(b"{}", malformed=True)
+    done, rows = asyncio.run(healed(tmp_path / "store.db", journal))
+    assert (done.tried, done.left) == (1, 1)
+    assert [row[3] for row in rows["quarantine"]] == [1000]
+    assert journal.read_again == 1
 
 
 # through the doors

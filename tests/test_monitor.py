@@ -5,7 +5,7 @@ from pathlib import Path
 
 from support import RunningService, body_of, pair, report
 
-from hooklab.admin_client import ask_service
+from hooklab.admin_client import ask_service, no_service
 from hooklab.files import Folder
 from hooklab.healing import Retried
 from hooklab.monitor import FolderMonitor
@@ -70,3 +70,19 @@ async def test_follows_a_service_that_stops_and_starts(tmp_path: Path) -> None:
             assert seen.service.pid == service.process.pid
     finally:
         await monitor.close()
+
+
+async def test_elements_beyond_the_limit_are_one_line_however_many(tmp_path: Path) -> None:
+    """Millions of them are in quarantine as one thing, and are neither judged nor listed one by one."""
+    with RunningService(tmp_path / "data", "--max-elements", "4") as service:
+        service.post(b"[" + b"0," * 99_999 + b"0]")
+        service.settled()
+        monitor = FolderMonitor(Folder(service.data_dir), lambda: time.time_ns() // 1000, no_service)
+        try:
+            found = await monitor.batch(1)
+        finally:
+            await monitor.close()
+    assert found is not None
+    assert found.row.elements == 100_000
+    assert [fate.index for fate in found.elements] == [0, 1, 2, 3, 4]
+    assert found.elements[4].reason == "99996 elements beyond the first 4 of one array were not read"

@@ -3,12 +3,14 @@
 import json
 import random
 import re
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from seed_bodies import oracle
 
 from hooklab import wire
 from hooklab.wire import FIELDS, STATUSES, Elements, Misfit, NotAnArray, Report, check_array, split_array
@@ -223,7 +225,20 @@ def test_elements_beyond_the_limit_are_kept_as_one_rest(odd: bytes) -> None:
     assert [one.description for one in elements if isinstance(one, Report)] == ["0", "1", "2"]
     assert elements.rest == b"[" + b",".join(raws[3:]) + odd + b"]"
     assert len(split_array(elements.rest)) + len(elements) == elements.count
-    assert len(elements.raws) == total
+    assert elements.raws == split_array(body)[: len(elements)]
+
+
+@pytest.mark.parametrize("at_most", [pytest.param(1, id="to check it"), pytest.param(100, id="to split it")])
+def test_many_tiny_elements_take_little_memory(at_most: int) -> None:
+    """To see that it is an array nothing is made of it; to split it each takes 70 bytes, and no copy of itself."""
+    body = b"[" + b"0," * 200_000 + b"0]"
+    tracemalloc.start()
+    try:
+        check_array(body) if at_most == 1 else Elements(body, 10)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most / 200_000 < at_most
 
 
 @pytest.mark.parametrize("limit", [7, 8, 10_000])
@@ -599,21 +614,6 @@ def test_one_digest_means_eight_equal_fields(
 # --- check_array and Elements agree on everything ----------------------------------------------------------------
 
 
-def as_text(value: str) -> str:
-    """Numbers stay text, so that the oracle converts none."""
-    return value
-
-
-def oracle(body: bytes) -> list[Any] | None:
-    """The elements of an array by Python's own json, at its most tolerant; None for anything that is no array."""
-    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    try:
-        value = json.loads(text, strict=False, parse_int=as_text, parse_float=as_text, parse_constant=as_text)
-    except ValueError:
-        return None
-    return value if isinstance(value, list) else None
-
-
 def assert_all_agree(body: bytes, limit: int = 5) -> None:
     """The receiver's check, the projector's splitting and Python's json are of one mind on `body`."""
     wanted = oracle(body)
@@ -633,7 +633,7 @@ def assert_all_agree(body: bytes, limit: int = 5) -> None:
     assert len(elements) == min(limit, len(wanted))
     assert len(elements) + len(split_array(elements.rest or b"[]")) == elements.count
     raws = split_array(body)
-    assert raws == elements.raws
+    assert raws == [*elements.raws, *split_array(elements.rest or b"[]")]
     assert [oracle(b"[" + raw + b"]") for raw in raws] == [[value] for value in wanted]
     for raw, judged in zip(raws, elements, strict=False):
         assert isinstance(judged, Report | Misfit)

@@ -46,7 +46,7 @@ def batch_lines(detail: BatchDetail, width: int, *, raw: bool, revealed: bool) -
     """Facts, headers, elements and body; `raw` shows the body as it came and not as indented JSON."""
     lines = [rule(f"batch {detail.row.batch:,}", width), *folded(_facts(detail, width), width)]
     if detail.elements:
-        count = len(detail.elements)
+        count = max(detail.row.elements, len(detail.elements))
         title = "1 element, and what it became" if count == 1 else f"{count:,} elements, and what each became"
         lines += [EMPTY, rule(title, width)]
         lines += [_element(detail, fate, width) for fate in detail.elements]
