@@ -63,6 +63,7 @@ def order_service(folder: Folder, path: str) -> tuple[int, Any] | None:
     try:
         connection.connect()
     except (OSError, FolderError):
+        connection.close()
         return None
     try:
         connection.request("POST", path)

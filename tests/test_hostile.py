@@ -19,7 +19,7 @@ from textual.widgets import Input
 from hooklab.admin_client import ask_service
 from hooklab.commands.common import clock
 from hooklab.files import Folder
-from hooklab.metrics import ServiceStatus
+from hooklab.metrics import ServiceStatus, TurnedAway
 from hooklab.monitor import FolderMonitor
 from hooklab.store.base import ALL, Condition, Found, QuarantineRow
 from hooklab.text import clean
@@ -56,12 +56,15 @@ class Windowed(FolderMonitor):
         super().__init__(folder, later, self._status)
         self._asked = folder
         self.url = url
+        self.strangers: list[TurnedAway] = []
         self.messages_before: int | None = None
         self.quarantine_before: int | None = None
 
     async def _status(self) -> ServiceStatus | None:
         status = await ask_service(self._asked)
-        return status if status is None or self.url is None else replace(status, hook_url=self.url)
+        if status is None:
+            return None
+        return replace(status, hook_url=self.url or status.hook_url, turned_away=self.strangers)
 
     async def search(self, where: Condition, limit: int, before: int | None = None) -> Found:
         return await super().search(where, limit, before or self.messages_before)
@@ -226,6 +229,21 @@ async def test_problems_with_hostile_rows(fed: Fed, size: tuple[int, int]) -> No
                 await screen.load(on.monitor, on.app.view)
                 screen.show(on.app.view)
             on.scroll(screen._body, what)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_strangers_with_hostile_names(fed: Fed, size: tuple[int, int]) -> None:
+    """Who was turned away is an address, but whatever a service says of them, the problems show it harmlessly."""
+    async with walk(fed.folder, size) as on:
+        await on.press("3")
+        on.monitor.strangers = [
+            TurnedAway(address=text, why=text, count=1, last_at=clock()) for text in HOSTILE.values()
+        ]
+        with about("strangers"):
+            await on.tick("strangers")
+        body = on.app.screen.query_one(ScrollLines)
+        assert sum(f"{one.text} ".startswith("         from ") for one in body.content) == len(HOSTILE)
+        on.scroll(body, "strangers")
 
 
 @pytest.mark.parametrize("size", SIZES)

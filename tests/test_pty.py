@@ -211,6 +211,26 @@ def test_a_terminal_that_nobody_reads_stalls_nothing(tmp_path: Path) -> None:
         assert shown.mode_is_restored()
 
 
+def test_a_terminal_that_stalls_below_the_help_shows_it_once_it_is_read(tmp_path: Path) -> None:
+    """What draws nothing by itself is there too when somebody reads again, and so are the keys."""
+    with screen(tmp_path / "data", columns=200, rows=50) as shown:
+        shown.post_until_full()
+        shown.keys("?")
+        ends = time.monotonic() + 1.5  # what was on its way to the terminal is dropped, and the help with it
+        while time.monotonic() < ends:
+            assert shown.post() == 200
+            time.sleep(0.02)
+        shown.read_on()
+        shown.wait_for("messages, batches, problems, quarantine", seconds=5)
+        shown.keys("q")
+        shown.wait_for("3519····0123")
+        shown.keys("q")
+        shown.wait_for("stop the service")
+        shown.keys("s")
+        assert shown.ends_with() == 0
+        assert shown.mode_is_restored()
+
+
 def test_sigterm_while_stalled_ends_well(tmp_path: Path) -> None:
     """A full terminal does not hold up the end: exit 0, and the modes and the screen are restored."""
     with screen(tmp_path / "data", columns=200, rows=50) as shown:

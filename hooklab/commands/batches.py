@@ -1,12 +1,11 @@
 """`batches` and `batch`."""
 
 import argparse
-import sys
 from typing import Any
 
 import msgspec
 
-from hooklab.commands.common import CommandError, print_json, print_line, print_table, read
+from hooklab.commands.common import CommandError, print_json, print_line, print_table, read, write_raw
 from hooklab.config import Settings
 from hooklab.store.base import BatchDetail, BatchRow
 from hooklab.text import clean_lines
@@ -49,7 +48,7 @@ def batch(given: argparse.Namespace, settings: Settings) -> int:
         kept = read(settings, lambda monitor: monitor.kept(number))
         if kept is None:
             raise CommandError(f"the body of batch {number} is not kept here")
-        sys.stdout.buffer.write(kept.body)
+        write_raw(kept.body)
         return 0
     found = read(settings, lambda monitor: monitor.batch(number))
     if found is None:

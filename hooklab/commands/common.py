@@ -21,7 +21,7 @@ from hooklab.files import Folder, FolderError
 from hooklab.filters import FilterError
 from hooklab.monitor import FolderMonitor, MonitorError
 from hooklab.simulator.truth import TruthError
-from hooklab.text import clean
+from hooklab.text import clean, clean_lines
 
 _T = TypeVar("_T")
 
@@ -106,6 +106,21 @@ def print_json(value: Any) -> None:
 def print_line(text: str = "") -> None:
     """One line that can do nothing to a terminal."""
     print(clean(text))
+
+
+def write_raw(data: bytes) -> None:
+    """Bytes as they came; on a terminal, which might obey them, made harmless, and stderr says so."""
+    if not sys.stdout.isatty():
+        sys.stdout.buffer.write(data)
+        return
+    text = data.decode(errors="replace")
+    shown = clean_lines(text)
+    print(shown)
+    if shown.encode() != data:
+        print(
+            "hooklab: shown so that a terminal can do nothing; into a file or a pipe it goes as it came",
+            file=sys.stderr,
+        )
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[int] = ()) -> None:

@@ -3,9 +3,8 @@
 import argparse
 import asyncio
 import sqlite3
-import sys
 
-from hooklab.commands.common import CommandError, print_json, print_line, print_table, read
+from hooklab.commands.common import CommandError, print_json, print_line, print_table, read, write_raw
 from hooklab.config import Settings
 from hooklab.database import DatabaseError
 from hooklab.files import Folder, FolderLock
@@ -41,7 +40,7 @@ def show(given: argparse.Namespace, settings: Settings) -> int:
     found = read(settings, lambda monitor: monitor.quarantined(given.row))
     if found is None:
         raise CommandError(f"nothing in quarantine has the id {given.row}; see: hooklab quarantine list")
-    sys.stdout.buffer.write(found.raw)
+    write_raw(found.raw)
     return 0
 
 

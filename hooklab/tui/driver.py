@@ -64,15 +64,23 @@ def _open_again(fd: int) -> int:
 class SteadyFile:
     """Writes to a terminal without ever waiting for it for long: what does not fit is dropped.
 
-    What was dropped is not remembered: the screen is drawn anew as soon as the terminal takes something again.
+    What was dropped is not remembered: the screen is drawn anew as soon as the terminal takes something again. That
+    may be long after the last write, since not every screen draws by itself; hence `stalled`.
     """
 
     encoding = "utf-8"
 
-    def __init__(self, fd: int, recovered: Callable[[], None]) -> None:
-        """Takes a descriptor of its own, in non-blocking mode; `recovered` is called from the writing thread."""
+    def __init__(self, fd: int, recovered: Callable[[], None], stalled: Callable[[], None] = lambda: None) -> None:
+        """Takes a descriptor of its own, in non-blocking mode; the two are called from the writing thread.
+
+        Args:
+            fd: the terminal.
+            recovered: It takes something again, and what was dropped is to be drawn.
+            stalled: It takes nothing; whoever notices that it does again is to write.
+        """
         self._fd = fd
         self._recovered = recovered
+        self._tell_stalled = stalled
         self._stalled = False
         self._patience = _PATIENCE
         self._last = False
@@ -125,6 +133,7 @@ class SteadyFile:
             except BlockingIOError:
                 if not self._is_writable(self._patience):
                     self._stalled = True
+                    self._tell_stalled()
                     return
             except OSError:  # it is gone; whoever watches it says so
                 return
@@ -141,7 +150,8 @@ class SteadyDriver(LinuxDriver):
         super().__init__(app, **options)
         self._loop = asyncio.get_running_loop()
         fd = _open_again(sys.__stderr__.fileno() if sys.__stderr__ else self.fileno)
-        self._steady = SteadyFile(fd, self._draw_anew)
+        self._steady = SteadyFile(fd, self._draw_anew, lambda: self._later(self._await_room))
+        self._closed = False
         self._file = self._steady  # type: ignore[assignment]  # it has what the writer thread uses
         threading.Thread(target=self._watch, name="terminal watch", daemon=True).start()
 
@@ -171,6 +181,8 @@ class SteadyDriver(LinuxDriver):
     def close(self) -> None:
         """Lets go of the terminal."""
         super().close()
+        self._closed = True
+        self._loop.remove_writer(self._steady.fileno())
         os.close(self._steady.fileno())
 
     def _watch(self) -> None:
@@ -181,6 +193,15 @@ class SteadyDriver(LinuxDriver):
             if any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in watch.poll()):
                 break
         cast("MonitorApp", self._app).leaving.ask(HANGUP)
+
+    def _await_room(self) -> None:
+        """Has something drawn, and the file thereby notice, once the terminal takes something again."""
+        if not self._closed:
+            self._loop.add_writer(self._steady.fileno(), self._found_room)
+
+    def _found_room(self) -> None:
+        self._loop.remove_writer(self._steady.fileno())
+        self._app.refresh(layout=True)
 
     def _draw_anew(self) -> None:
         self._later(lambda: self._app.refresh(layout=True))

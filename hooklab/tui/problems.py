@@ -136,7 +136,10 @@ def _refusals(view: View, width: int) -> Iterator[Line]:
     for one in view.service.turned_away if view.service is not None else ():
         times = f"{one.count:,} time{'' if one.count == 1 else 's'}"
         said = f"{one.why}, {times}, last {short_moment(one.last_at, view.now)}"
-        yield line("         ", Piece(f"from {clean(one.address, 45)}   "), Piece(clean(said, 100), "quiet"))
+        who = f"from {clean(one.address, 45)}   "
+        first, *more = wrap(f"{who}{clean(said, 100)}", width - 11)
+        yield line(" " * 9, Piece(first[: len(who)]), Piece(first[len(who) :], "quiet"))
+        yield from (line(" " * 9, Piece(text, "quiet")) for text in more)
 
 
 def _title(name: str, means: str, width: int) -> Iterator[Line]:
