@@ -57,14 +57,13 @@ class Accepting:
         self._watch()
 
     def close(self) -> None:
-        """Takes no more; who is in a handshake goes."""
+        """Takes no more; who has only begun goes."""
         if self._rest is not None:
             self._rest.cancel()
         self._loop.remove_reader(self._listener)
         self._listener.close()
-        if self._context is not None:
-            for task in self._beginning:
-                task.cancel()
+        for task in self._beginning:
+            task.cancel()
 
     async def wait_closed(self) -> None:
         """Until what had begun is over."""
@@ -106,8 +105,8 @@ class Accepting:
 
         def begun(task: asyncio.Task[None]) -> None:
             self._beginning.discard(task)
-            if task.cancelled():
-                taken.close()  # also where it had not come to the loop yet
+            if protocol.transport is None:
+                taken.close()  # which may never have come to the loop
 
         task.add_done_callback(begun)
 
