@@ -67,10 +67,12 @@ class TimelineEntry(Struct, frozen=True, kw_only=True):
 
 
 class MessageDetail(Struct, frozen=True, kw_only=True):
-    """One message with every arrival, in order of arrival."""
+    """One message with its arrivals, in order; of very many the first and the last, as `timeline.ends` has them."""
 
     message: MessageRow
     timeline: list[TimelineEntry]
+    hidden: int = 0
+    """How many there are between the first and the last."""
 
 
 class BatchRow(Struct, frozen=True, kw_only=True):

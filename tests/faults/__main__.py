@@ -17,6 +17,7 @@ from faults.stage import CannotRun
 
 CAMPAIGNS = (
     "kill", "torn", "power", "full", "fsync", "stall", "clock", "damage", "behind", "overload", "soak",
+    "fuzz", "amplify",
 )  # fmt: skip
 
 
