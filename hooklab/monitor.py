@@ -179,7 +179,7 @@ class FolderMonitor:
         async with self._reading() as (store, _):
             return await store.message(key)
 
-    async def timeline(self, message_id: str, size: int = 10_000) -> AsyncIterator[list[TimelineEntry]]:
+    async def timeline(self, message_id: str, size: int = 20_000) -> AsyncIterator[list[TimelineEntry]]:
         """All arrivals of a message, however many, `size` at a time; each time a short read."""
         key, page = parse_uuid(message_id), None
         while key is not None:
