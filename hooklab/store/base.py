@@ -178,6 +178,8 @@ class Condition(Struct, frozen=True):
     """Each holds of every message that the condition lets through."""
     since: int | None = None
     """A time before which no message that it lets through came last, microseconds UTC."""
+    brief: bool = False
+    """Whether the beginnings of long texts are enough, as for a list: a screenful of them may be gigabytes."""
 
 
 ALL: Final = Condition("1", {})

@@ -26,7 +26,7 @@ from hooklab.store.base import (
     QuarantineDetail,
     QuarantineRow,
 )
-from hooklab.store.compact import DESCRIPTION, LAST_AT, MSISDN, NEW_AT, ORGANIZATION, PEER
+from hooklab.store.compact import DESCRIPTION, LAST_AT, MSISDN, NEW_AT, ORGANIZATION, PEER, in_brief
 from hooklab.store.find import Fetch, Finder, Step
 from hooklab.store.fold import TOTALS
 from hooklab.store.measure import measure
@@ -39,6 +39,9 @@ from hooklab.wire import STATUSES, Report, format_uuid
 _MESSAGE: Final = (
     f"message_id, rank, seen, reports + repeats, first_at, {NEW_AT}, {LAST_AT}, last_arrival,"
     f" {DESCRIPTION}, {MSISDN}, {ORGANIZATION}, total_segments, custom_payload"
+)
+_MESSAGE_IN_BRIEF: Final = _MESSAGE.replace(DESCRIPTION, in_brief(DESCRIPTION)).replace(
+    "custom_payload", in_brief("custom_payload")
 )
 _BATCH: Final = (
     f"SELECT sequence, received_at, {PEER}, label, bytes, elements, new, repeats, quarantined, retry_of, attempt,"
@@ -132,14 +135,14 @@ class SqliteStoreReader:
     async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
         """See `StoreReader.changed`."""
         rows = await self._fetch(
-            f"SELECT ({where.sql}), {_MESSAGE} FROM messages WHERE last_arrival > :after"
+            f"SELECT ({where.sql}), {_columns(where)} FROM messages WHERE last_arrival > :after"
             " ORDER BY last_arrival DESC LIMIT :limit",
             {**where.values, "after": after, "limit": limit, "stuck_before": self._clock() - self.stuck_after},
         )
         return [Changed(row=self._message(row), matches=bool(matches)) for matches, *row in rows]
 
     def _finder(self, fetch: Fetch, where: Condition, view: SearchView | None) -> Finder:
-        return Finder(fetch, _MESSAGE, where, self._clock() - self.stuck_after, view)
+        return Finder(fetch, _columns(where), where, self._clock() - self.stuck_after, view)
 
     @asynccontextmanager
     async def _look(self, where: Condition) -> AsyncIterator[SearchView | None]:
@@ -314,6 +317,10 @@ class SqliteStoreReader:
     async def _fetch(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         async with self._one_at_a_time:
             return list(await self._connection.execute_fetchall(sql, values))
+
+
+def _columns(where: Condition) -> str:
+    return _MESSAGE_IN_BRIEF if where.brief else _MESSAGE
 
 
 def _became(here: int, first: int, retry: int | None) -> str:
