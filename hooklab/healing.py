@@ -75,9 +75,7 @@ class Healer:
             at = batch
 
     async def _retry_batch(self, batch: int, rows: Sequence[InQuarantine]) -> None:
-        is_body = unpack(rows[-1].id)[1] == WHOLE_BODY
-        sequences = await self._held.same_body(batch) if is_body else [batch]
-        unit = await self._judge(sequences[0], rows)
+        unit = await self._judge(batch, rows)
         if unit is None:
             return
         reasons = unit.reasons()
@@ -88,7 +86,9 @@ class Healer:
         chosen = unit.healable()
         if not chosen:
             return  # nor is it in the others, of which there may be any number
-        units = [unit, *[await self._judge(sequence, rows) for sequence in sequences[1:]]]
+        # To look for the others goes through all batches.
+        others = [] if rows[-1].count == 1 else (await self._held.same_body(batch))[1:]
+        units = [unit, *[await self._judge(sequence, rows) for sequence in others]]
         if all(units):  # without all of its bodies there is nothing to judge anew
             await self._heal([one for one in units if one is not None], chosen)
 

@@ -35,6 +35,7 @@ from hooklab.store.base import (
     MinuteRow,
     QuarantineDetail,
     QuarantineRow,
+    TimelineEntry,
 )
 from hooklab.store.read import SqliteStoreReader
 from hooklab.store.search import SearchIndex
@@ -177,6 +178,16 @@ class FolderMonitor:
             return None
         async with self._reading() as (store, _):
             return await store.message(key)
+
+    async def timeline(self, message_id: str, size: int = 20_000) -> AsyncIterator[list[TimelineEntry]]:
+        """All arrivals of a message, however many, `size` at a time; each time a short read."""
+        key, page = parse_uuid(message_id), None
+        while key is not None:
+            async with self._reading() as (store, _):
+                page = await store.timeline(key, size, page)
+            if page is None or not page.entries:
+                return
+            yield page.entries
 
     async def batches(self, limit: int, before: int | None = None, after: int | None = None) -> list[BatchRow]:
         """See `Monitor.batches`."""

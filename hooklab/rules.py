@@ -176,10 +176,12 @@ class Arrival(Struct, frozen=True, gc=False):
     repeat: str | None = None
 
 
-def kinds(arrivals: Iterable[Arrival]) -> list[str]:
-    """The kind of each arrival, which must come in order: a pure function of the arrivals (design, section 4)."""
+def kinds(arrivals: Iterable[Arrival], first: Arrival | None = None) -> list[str]:
+    """The kind of each arrival, which must come in order: a pure function of the arrivals (design, section 4).
+
+    Where these are not all, `first` is the first final before them.
+    """
     named: list[str] = []
-    first: Arrival | None = None
     for one in arrivals:
         if one.repeat is not None:
             named.append(one.repeat)

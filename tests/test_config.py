@@ -280,6 +280,14 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["0x" + "9" * 5000, "[0x" + "9" * 5000 + "]", "0b" + "1" * 20_000])
+def test_a_number_that_cannot_be_written_is_refused_in_words(value: str, tmp_path: Path) -> None:
+    """Python reads hexadecimal digits in any number, and writes no number of so many."""
+    with pytest.raises(SettingsError, match=r"max_body .*is not") as caught:
+        load({}, {}, toml(tmp_path, f"max_body = {value}\n"))
+    assert len(str(caught.value)) < 500
+
+
 def test_it_is_known_where_each_value_came_from(tmp_path: Path) -> None:
     """The file with its line, the variable, the option; what nobody set is the default."""
     file = toml(tmp_path, 'theme = "light"\nbind = "127.0.0.1:1"\n\nmax_head = 2048\n')

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from faults import behind, damage, kill, overload, soak
+from faults import amplify, behind, damage, kill, overload, soak
 
 
 def test_killed_under_load_nothing_is_lost_or_counted_twice(tmp_path: Path) -> None:
@@ -40,3 +40,11 @@ def test_half_of_capacity_with_chaos_and_a_screen(tmp_path: Path) -> None:
     """Some seconds of the long run: nothing lost, no WAL that grows."""
     figures = soak.run(tmp_path, minutes=0.05, messages=300)
     assert figures["acknowledged"] > 100
+
+
+def test_floods_stay_small_and_can_be_looked_at(tmp_path: Path) -> None:
+    """One message again and again, and what nobody understands: counted, within bounds, and shown at once."""
+    figures = amplify.run(tmp_path, sizes={"million": 1500, "elements": 1500}, keys=4)
+    for name, most in amplify.AT_MOST.items():
+        assert figures.get(name, 0) <= 2 * most, name
+    assert figures["million_journal_bytes_per_byte"] < 1

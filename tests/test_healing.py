@@ -254,6 +254,21 @@ def test_a_body_that_came_a_thousand_times_is_looked_at_once(tmp_path: Path) -> 
     assert journal.read_again == 1
 
 
+def test_a_flood_of_distinct_bodies_is_not_searched_for_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look for a body's copies goes through all batches: done for none that came once, or is not understood."""
+    journal = MemoryJournal()
+    for at in range(20):
+        journal.add(body_of([report()]), malformed=True)
+        journal.add(b"{%d" % at, malformed=True)
+        journal.add(b"{%d" % at, malformed=True)
+    yesterday(monkeypatch, lambda *_: False, bodies=True)
+    monkeypatch.setattr(SqliteHealing, "same_body", None)
+    done, _ = asyncio.run(healed(tmp_path / "store.db", journal))
+    assert (done.tried, done.healed, done.left) == (40, 20, 20)
+
+
 # through the doors
 
 _OLD = """

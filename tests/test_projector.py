@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sqlite3
+import uuid
 from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
@@ -353,3 +354,30 @@ async def test_texts_of_what_was_prepared_and_not_written_are_not_taken_for_know
         await Projector(journal, store, assumed=UTC, max_elements=50).catch_up()
         await store.close()
         assert rows_of(path) == wanted
+
+
+async def test_what_is_known_of_one_message_is_not_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunk after chunk on one message remembers the reports of two, however many there are: it may be a million."""
+    journal = MemoryJournal()
+    one = str(uuid.uuid4())
+    for batch in range(20):
+        reports = [report(one, "PENDING", ReportDescription=f"{batch} {at}") for at in range(1000)]
+        journal.add(body_of([*reports, reports[0]]))
+    remembered = []
+    prepare = SqliteStore.prepare
+
+    async def watched(self: SqliteStore, *arguments: Any) -> Prepared:
+        ready = await prepare(self, *arguments)
+        remembered.append(len(ready.held.reports))
+        return ready
+
+    monkeypatch.setattr(SqliteStore, "prepare", watched)
+    store = await SqliteStore.open(tmp_path / "store.db")
+    try:
+        await Projector(journal, store, assumed=UTC, max_elements=10_000).catch_up()
+        [(reports, repeats)] = await store.fetch("SELECT reports, repeats FROM totals")
+    finally:
+        await store.close()
+    assert (reports, repeats) == (20_000, 20)
+    assert len(remembered) >= 8
+    assert max(remembered) < 6_000

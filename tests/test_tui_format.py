@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from rich.cells import cell_len
-from tui_fakes import NOW, URL, FakeClock, FakeMonitor, entry, message_id, row
+from tui_fakes import NOW, URL, entry, message_id, row
 
 from hooklab.rules import label_mismatches
 from hooklab.snippets import curl_line, sms_webhooks
@@ -237,16 +237,6 @@ def test_changes_beyond_a_window_take_rows_from_it_alone() -> None:
     rows.take_older(step(10, 9, 8, reached=8), 11)
     rows.take_changes(Changes([(row(22), True), (replace(row(9), cursor=21), True)], whole=True))
     assert (cursors(rows), rows.top, rows.above) == ([10, 8], 22, 10)
-
-
-async def test_big_texts_are_not_held() -> None:
-    """A list keeps only the beginning of a payload or description of 64 KB."""
-    monitor = FakeMonitor(FakeClock(), [row(1, custom_payload="x" * 65_536, description="y" * 65_536)])
-    found = await SOURCE.step(monitor, 10)
-    changed = await SOURCE.changes(monitor, 0, 10)
-    for one in (*found.rows, changed.rows[0][0]):
-        assert len(one.custom_payload or "") < 1_000
-        assert len(one.description or "") < 1_000
 
 
 def test_a_page_read_with_an_old_cursor_is_dropped() -> None:

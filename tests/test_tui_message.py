@@ -118,6 +118,18 @@ async def test_ten_thousand_arrivals_stay_within_bounds() -> None:
         assert await _found_above(on, "9,500 more arrivals between")
 
 
+async def test_a_million_arrivals_are_told_by_their_ends() -> None:
+    """The store gives only those that are shown; what is counted are all."""
+    monitor = many(1)
+    timeline = [entry("pending", number) for number in range(1, 501)]
+    monitor.details[message_id(1)] = MessageDetail(message=monitor.rows[0], timeline=timeline, hidden=999_500)
+    async with stage(monitor) as on:
+        await on.press("enter")
+        assert "1,000,000 arrivals" in on.text() or await _found_below(on, "1,000,000 arrivals")
+        await on.press("G")
+        assert await _found_above(on, "999,500 more arrivals between")
+
+
 async def _found_below(on: Stage, text: str) -> bool:
     await on.press("pagedown")
     return text in on.text()

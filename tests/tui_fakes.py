@@ -242,7 +242,7 @@ class FakeMonitor:
         return [Changed(row=one, matches=self._lets_through(where, one)) for one in newer[:limit]]
 
     def _lets_through(self, where: Condition, one: MessageRow) -> bool:
-        return where == ALL or self.lets_through(where, one)
+        return where.sql == ALL.sql or self.lets_through(where, one)
 
     async def message(self, message_id: str) -> MessageDetail | None:
         await self._read("message")

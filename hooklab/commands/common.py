@@ -124,10 +124,11 @@ def write_raw(data: bytes) -> None:
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[int] = ()) -> None:
-    """Aligned columns; those in `right` are right-aligned, the last one is not padded."""
+    """Aligned columns; those in `right` are right-aligned, the last one is not padded. Without a `head` none."""
     cells = [[clean(str(cell), 200) for cell in row] for row in rows]
-    widths = [max(len(row[at]) for row in [list(head), *cells]) for at in range(len(head))]
-    for row in [list(head), *cells]:
+    table = [list(head), *cells] if head else cells
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
         parts = [
             cell.rjust(width) if at in right else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))

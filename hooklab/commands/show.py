@@ -2,14 +2,16 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from hooklab.commands.common import CommandError, clock, print_json, print_line, print_table, read
 from hooklab.config import Settings
-from hooklab.export.lines import values_of
+from hooklab.export.lines import json_line, values_of
 from hooklab.filters import HELP, is_known, parse_filter, taken_for
+from hooklab.monitor import FolderMonitor
 from hooklab.store.base import TimelineEntry
 from hooklab.text import clean
 from hooklab.times import iso
@@ -79,18 +81,39 @@ def show(given: argparse.Namespace, settings: Settings) -> int:
     """One message with its timeline."""
     if parse_uuid(given.message_id) is None:
         raise CommandError(f"{clean(given.message_id, 80)!r} is not a message id: it wants a UUID")
-    found = read(settings, lambda monitor: monitor.message(given.message_id))
-    if found is None:
+    if not read(settings, lambda monitor: _show(monitor, given.message_id, json=given.json)):
         raise CommandError(f"no message {given.message_id} is known here")
-    if given.json:
-        print_json({**values_of(found.message), "timeline": [_entry_json(one) for one in found.timeline]})
-        return 0
-    for name, value in values_of(found.message).items():
+    return 0
+
+
+async def _show(monitor: FolderMonitor, message_id: str, *, json: bool) -> bool:
+    """Prints page after page: one message may have a million arrivals."""
+    found = await monitor.message(message_id)
+    if found is None:
+        return False
+    values = values_of(found.message)
+    if json:
+        sys.stdout.buffer.write(json_line(values)[:-1].encode() + b',"timeline":[')
+        between = b""
+        async for page in monitor.timeline(message_id):
+            sys.stdout.buffer.write(between + ",".join(json_line(_entry_json(one)) for one in page).encode())
+            between = b","
+        sys.stdout.buffer.write(b"]}\n")
+        return True
+    for name, value in values.items():
         shown = ", ".join(value) if isinstance(value, list) else value
         print_line(f"{name.replace('_', ' '):<18} {'-' if shown in (None, '') else shown}")
     print_line()
+    heads = ["RECEIVED", "KIND", "STATUS", "REPORTED", "BATCH", "INDEX", "LABEL", "DESCRIPTION"]
+    async for page in monitor.timeline(message_id):
+        _print_arrivals(heads, page)
+        heads = []
+    return True
+
+
+def _print_arrivals(heads: Sequence[str], page: Sequence[TimelineEntry]) -> None:
     print_table(
-        ("RECEIVED", "KIND", "STATUS", "REPORTED", "BATCH", "INDEX", "LABEL", "DESCRIPTION"),
+        heads,
         [
             (
                 _short(one.received_at),
@@ -102,11 +125,10 @@ def show(given: argparse.Namespace, settings: Settings) -> int:
                 one.label or "-",
                 one.description or "-",
             )
-            for one in found.timeline
+            for one in page
         ],
         right=(4, 5),
     )
-    return 0
 
 
 def _short(micros: int) -> str:

@@ -204,5 +204,8 @@ def wrong(one: Known, source: Source, what: str) -> SettingsError:
 def _shown(one: Known, value: Any) -> str:
     if one.about.secret:
         return "the value"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # thousands of digits: hexadecimal ones are read, and cannot be written
+        return "a number of very many digits"
     return text if len(text) <= 80 else f"{text[:79]}…"

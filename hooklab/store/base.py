@@ -67,10 +67,12 @@ class TimelineEntry(Struct, frozen=True, kw_only=True):
 
 
 class MessageDetail(Struct, frozen=True, kw_only=True):
-    """One message with every arrival, in order of arrival."""
+    """One message with its arrivals, in order; of very many the first and the last, as `timeline.ends` has them."""
 
     message: MessageRow
     timeline: list[TimelineEntry]
+    hidden: int = 0
+    """How many there are between the first and the last."""
 
 
 class BatchRow(Struct, frozen=True, kw_only=True):
@@ -176,6 +178,8 @@ class Condition(Struct, frozen=True):
     """Each holds of every message that the condition lets through."""
     since: int | None = None
     """A time before which no message that it lets through came last, microseconds UTC."""
+    brief: bool = False
+    """Whether the beginnings of long texts are enough, as for a list: a screenful of them may be gigabytes."""
 
 
 ALL: Final = Condition("1", {})

@@ -35,6 +35,19 @@ FIRST_FINAL: Final = "last_arrival - final_before"
 """SQL that gives the columns of `messages`, `reports` and `batches` as they were before."""
 
 
+BRIEF: Final = 512
+"""Characters of a long description or custom payload that are enough for a list."""
+_LONG: Final = 4 * BRIEF
+CUT: Final = "…"
+"""What ends a text that is not whole."""
+
+
+def in_brief(column: str) -> str:
+    """SQL that gives a text, or the beginning of a long one."""
+    # To SQLite a text's length, and what substr can reach, end at a NUL: only the bytes tell how long it is.
+    return f"iif(length(CAST({column} AS BLOB)) <= {_LONG}, {column}, substr({column}, 1, {BRIEF}) || '{CUT}')"
+
+
 class Texts:
     """The texts that are kept once, and those that a chunk adds to them, in order of first appearance."""
 

@@ -121,7 +121,8 @@ def succeeding(before: Held, changes: "Changes", found: Held) -> Held:
     return Held(
         bodies={**found.bodies, **changes.bodies},
         messages={**found.messages, **ours},
-        reports=found.reports | {report for report in before.reports if report[0] in keys} if keys else found.reports,
+        # Only those of the chunk before: what it knew of is in the store, and would be handed on for ever.
+        reports=found.reports | {(row[0], row[1]) for row in changes.reports if row[0] in keys},
         next_message=before.next_message,
         texts={**found.texts, **changes.texts.numbers()},
         wanted=found.wanted,

@@ -13,7 +13,7 @@ from hooklab import rules
 from hooklab.database import fetch_for, open_reader
 from hooklab.insights import Measured
 from hooklab.metrics import Counters, Signs
-from hooklab.store import places
+from hooklab.store import places, timeline
 from hooklab.store.base import (
     BatchRow,
     Changed,
@@ -25,9 +25,8 @@ from hooklab.store.base import (
     MinuteRow,
     QuarantineDetail,
     QuarantineRow,
-    TimelineEntry,
 )
-from hooklab.store.compact import DESCRIPTION, LAST_AT, MSISDN, NEW_AT, ORGANIZATION, PEER, REPORTED_AT
+from hooklab.store.compact import DESCRIPTION, LAST_AT, MSISDN, NEW_AT, ORGANIZATION, PEER, in_brief
 from hooklab.store.find import Fetch, Finder, Step
 from hooklab.store.fold import TOTALS
 from hooklab.store.measure import measure
@@ -41,13 +40,16 @@ _MESSAGE: Final = (
     f"message_id, rank, seen, reports + repeats, first_at, {NEW_AT}, {LAST_AT}, last_arrival,"
     f" {DESCRIPTION}, {MSISDN}, {ORGANIZATION}, total_segments, custom_payload"
 )
+_MESSAGE_IN_BRIEF: Final = _MESSAGE.replace(DESCRIPTION, in_brief(DESCRIPTION)).replace(
+    "custom_payload", in_brief("custom_payload")
+)
 _BATCH: Final = (
     f"SELECT sequence, received_at, {PEER}, label, bytes, elements, new, repeats, quarantined, retry_of, attempt,"
     " elements = 0 AND EXISTS (SELECT 1 FROM quarantine"
     f" WHERE id = (coalesce(retry_of, sequence) << {rules.INDEX_BITS} | {rules.WHOLE_BODY})) FROM batches"
 )
-_TIMELINE: Final = f"""
-SELECT a.message, a.arrival, a.retry, r.status, {REPORTED_AT}, {DESCRIPTION}, b.received_at, b.label
+_HISTORIES: Final = f"""
+SELECT a.message, {timeline.COLUMNS}
 FROM (SELECT message, digest, arrival, NULL AS retry FROM reports WHERE message BETWEEN :first AND :last
       UNION ALL SELECT message, digest, arrival, retry FROM repeats WHERE message BETWEEN :first AND :last) a
 JOIN reports r ON r.message = a.message AND r.digest = a.digest
@@ -133,14 +135,14 @@ class SqliteStoreReader:
     async def changed(self, where: Condition, after: int, limit: int) -> list[Changed]:
         """See `StoreReader.changed`."""
         rows = await self._fetch(
-            f"SELECT ({where.sql}), {_MESSAGE} FROM messages WHERE last_arrival > :after"
+            f"SELECT ({where.sql}), {_columns(where)} FROM messages WHERE last_arrival > :after"
             " ORDER BY last_arrival DESC LIMIT :limit",
             {**where.values, "after": after, "limit": limit, "stuck_before": self._clock() - self.stuck_after},
         )
         return [Changed(row=self._message(row), matches=bool(matches)) for matches, *row in rows]
 
     def _finder(self, fetch: Fetch, where: Condition, view: SearchView | None) -> Finder:
-        return Finder(fetch, _MESSAGE, where, self._clock() - self.stuck_after, view)
+        return Finder(fetch, _columns(where), where, self._clock() - self.stuck_after, view)
 
     @asynccontextmanager
     async def _look(self, where: Condition) -> AsyncIterator[SearchView | None]:
@@ -152,12 +154,25 @@ class SqliteStoreReader:
 
     async def message(self, message_id: bytes) -> MessageDetail | None:
         """See `StoreReader.message`."""
-        rows = await self._fetch(f"SELECT id, {_MESSAGE} FROM messages WHERE message_id = ?", (message_id,))
-        if not rows:
-            return None
-        key, *row = rows[0]
-        arrivals = await self._fetch(_TIMELINE, {"first": key, "last": key})
-        return MessageDetail(message=self._message(row), timeline=_timeline(arrivals))
+        async with self._moment() as fetch:
+            rows = await fetch(f"SELECT id, {_MESSAGE} FROM messages WHERE message_id = :id", {"id": message_id})
+            if not rows:
+                return None
+            key, *row = rows[0]
+            message = self._message(row)
+            hidden = message.arrivals - timeline.FIRST - timeline.LAST
+            if hidden > 0:
+                told = await timeline.ends(fetch, key)
+            else:
+                told = (await timeline.page(fetch, key, -1, message.arrivals, None)).entries
+        return MessageDetail(message=message, timeline=told, hidden=max(hidden, 0))
+
+    async def timeline(self, message_id: bytes, limit: int, before: timeline.Page | None) -> timeline.Page | None:
+        """The next arrivals of a message after those of `before`, from the first one on; None if it is not known."""
+        after, final = (-1, None) if before is None else (before.reached, before.final)
+        async with self._moment() as fetch:
+            rows = await fetch("SELECT id FROM messages WHERE message_id = :id", {"id": message_id})
+            return await timeline.page(fetch, rows[0][0], after, limit, final) if rows else None
 
     async def histories(self, after: int, limit: int) -> list[tuple[int, MessageDetail]]:
         """Messages with their timelines in order of first appearance, each with its number; `after` is the last's."""
@@ -167,10 +182,11 @@ class SqliteStoreReader:
         if not rows:
             return []
         arrivals: dict[int, list[Any]] = defaultdict(list)
-        for one in await self._fetch(_TIMELINE, {"first": rows[0][0], "last": rows[-1][0]}):
-            arrivals[one[0]].append(one)
+        for one in await self._fetch(_HISTORIES, {"first": rows[0][0], "last": rows[-1][0]}):
+            arrivals[one[0]].append(one[1:])
         return [
-            (key, MessageDetail(message=self._message(row), timeline=_timeline(arrivals[key]))) for key, *row in rows
+            (key, MessageDetail(message=self._message(row), timeline=timeline.entries_of(arrivals[key])))
+            for key, *row in rows
         ]
 
     async def settings(self) -> dict[str, str]:
@@ -303,32 +319,14 @@ class SqliteStoreReader:
             return list(await self._connection.execute_fetchall(sql, values))
 
 
+def _columns(where: Condition) -> str:
+    return _MESSAGE_IN_BRIEF if where.brief else _MESSAGE
+
+
 def _became(here: int, first: int, retry: int | None) -> str:
     if here == first:
         return "new"
     return "retry" if retry else "duplicate"
-
-
-def _timeline(rows: list[Any]) -> list[TimelineEntry]:
-    repeat = {None: None, 0: "duplicate", 1: "retry"}
-    named = rules.kinds(rules.Arrival(arrival, status, repeat[retry]) for _, arrival, retry, status, *_ in rows)
-    entries: list[TimelineEntry] = []
-    for kind, row in zip(named, rows, strict=True):
-        _, arrival, _, status, reported_at, description, received_at, label = row
-        batch, index = rules.unpack(arrival)
-        entries.append(
-            TimelineEntry(
-                kind=kind,
-                status=STATUSES[status],
-                reported_at=reported_at,
-                received_at=received_at,
-                batch=batch,
-                index=index,
-                label=label,
-                description=description,
-            )
-        )
-    return entries
 
 
 def _batch(row: Sequence[Any]) -> BatchRow:

@@ -53,19 +53,26 @@ _READ: Final = ", ".join(
         "new_at": NEW_AT,
         "last_at": LAST_AT,
         "first_final": FIRST_FINAL,
+        # Of a thousand messages it may be gigabytes: it stays where it is, and is merged there.
+        "custom_payload": "NULL",
     }.get(name, name)
     for name in HeldMessage.__struct_fields__
 )
 _RENAMED: Final = {"new_at": "new_after", "last_at": "last_after", "first_final": "final_before"}
 _COLUMNS: Final = tuple(_RENAMED.get(name, name) for name in HeldMessage.__struct_fields__)
 _MESSAGE: Final = ", ".join(_COLUMNS)
-_KEPT: Final = frozenset({"id", "message_id", "first_at"})
-"""Columns of a message that never change."""
+_KEPT: Final = frozenset({"id", "message_id", "first_at", "custom_payload"})
+"""Columns of a message that never change, or in another way."""
+# OR ROLLBACK, which is what follows anyway: to take back one statement SQLite keeps in memory all pages as they were,
+# and a message with a huge payload has many.
 _UPDATE_MESSAGES: Final = (
-    "UPDATE messages SET "
+    "UPDATE OR ROLLBACK messages SET "
     + ", ".join(f"{name} = v.column{at}" for at, name in enumerate(_COLUMNS, start=1) if name not in _KEPT)
     + " FROM ("
 )
+# As `rules.absorb` merges it, but one at a time: an update has all that it sets in memory before it sets any.
+_UPDATE_PAYLOADS: Final = "UPDATE OR ROLLBACK messages SET custom_payload = v.column2 FROM ("
+_WHERE_GREATER: Final = ") AS v WHERE messages.id = v.column1 AND coalesce(messages.custom_payload < v.column2, true)"
 _ID_COLUMN: Final = HeldMessage.__struct_fields__.index("id") + 1
 """Its number, which is also the place of `message_id` in a row."""
 _MINUTES: Final = (
@@ -268,6 +275,10 @@ def _all_of(changes: Changes) -> Iterator[Statement]:
     yield from for_messages(changes.new_messages, changes.texts)
     old = [_row(message, changes.texts) for message in changes.old_messages.values()]
     yield from for_rows(_UPDATE_MESSAGES, old, f") AS v WHERE messages.id = v.column{_ID_COLUMN}")
+    payloads = [
+        (one.id, one.custom_payload) for one in changes.old_messages.values() if one.custom_payload is not None
+    ]
+    yield from for_rows(_UPDATE_PAYLOADS, payloads, _WHERE_GREATER)
     yield from for_rows("INSERT INTO reports", changes.reports)
     yield from for_rows("INSERT INTO repeats", changes.repeats)
     yield from for_rows("INSERT INTO batches", changes.batches)

@@ -1,7 +1,7 @@
 """Where the lists get their rows: three ways to page through a `Monitor`."""
 
 from collections.abc import Hashable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -11,8 +11,6 @@ from hooklab.store.base import ALL, BatchRow, Condition, MessageRow, QuarantineR
 from hooklab.tui.rows import Changes, Step
 
 T = TypeVar("T")
-
-_LONGEST: Final = 512
 
 
 class Source(Protocol[T]):
@@ -57,13 +55,13 @@ class Messages:
 
     async def step(self, monitor: Monitor, limit: int, before: int | None = None) -> Step[MessageRow]:
         """See `Source.step`."""
-        found = await monitor.search(self.where, limit, before)
-        return Step([slim(row) for row in found.rows], found.reached, found.newest)
+        found = await monitor.search(replace(self.where, brief=True), limit, before)
+        return Step(found.rows, found.reached, found.newest)
 
     async def newer(self, monitor: Monitor, limit: int, after: int) -> Step[MessageRow]:
         """See `Source.newer`."""
-        found = await monitor.newer(self.where, limit, after)
-        return Step([slim(row) for row in found.rows], found.reached, found.newest)
+        found = await monitor.newer(replace(self.where, brief=True), limit, after)
+        return Step(found.rows, found.reached, found.newest)
 
     def edge(self, batch: int) -> int:
         """See `Source.edge`."""
@@ -71,8 +69,8 @@ class Messages:
 
     async def changes(self, monitor: Monitor, after: int, limit: int) -> Changes[MessageRow]:
         """See `Source.changes`."""
-        changed = await monitor.changed(self.where, after, limit)
-        return Changes([(slim(one.row), one.matches) for one in changed], len(changed) < limit)
+        changed = await monitor.changed(replace(self.where, brief=True), after, limit)
+        return Changes([(one.row, one.matches) for one in changed], len(changed) < limit)
 
 
 class Batches:
@@ -144,15 +142,3 @@ class Quarantined:
 
 def _covers(rows: Sequence[BatchRow], limit: int, after: int) -> bool:
     return len(rows) < limit or rows[-1].batch <= after + 1
-
-
-def slim(row: MessageRow) -> MessageRow:
-    """A list needs no 64 KB of payload a row."""
-    payload, description = row.custom_payload or "", row.description or ""
-    if len(payload) <= _LONGEST and len(description) <= _LONGEST:
-        return row
-    return replace(
-        row,
-        custom_payload=None if row.custom_payload is None else payload[:_LONGEST],
-        description=None if row.description is None else description[:_LONGEST],
-    )

@@ -27,6 +27,7 @@ from hooklab.tui.targets import ToBatch
 
 _FIRST: Final = 100
 _LAST: Final = 400
+"""As many as the store tells of a long history."""
 
 
 def message_lines(
@@ -35,7 +36,7 @@ def message_lines(
     """All that is known of a message: its facts, then each arrival; `stuck_after` in microseconds, where known."""
     lines = [rule(f"message {clean(detail.message.message_id, 64)}", width)]
     lines += folded(_facts(detail, width, revealed=revealed, now=now, stuck_after=stuck_after), width)
-    count = len(detail.timeline)
+    count = len(detail.timeline) + detail.hidden
     lines += [EMPTY, rule(f"{count:,} arrival{'' if count == 1 else 's'}, in order", width)]
     lines += _arrivals(detail, width)
     return lines
@@ -91,7 +92,7 @@ def _arrivals(detail: MessageDetail, width: int) -> Iterator[Line]:
     told = sentences(timeline, detail.message.state)
     gaps = ["", *(_gap(one, other) for one, other in pairwise(timeline))]
     entries = list(zip(timeline, gaps, told, strict=True))
-    hidden = len(entries) - _FIRST - _LAST
+    hidden = len(entries) + detail.hidden - _FIRST - _LAST
     if hidden <= 0:
         for entry in entries:
             yield from _arrival(*entry, width)

@@ -16,7 +16,8 @@ from pathlib import Path
 from faults.stage import CannotRun
 
 CAMPAIGNS = (
-    "kill", "torn", "power", "full", "fsync", "stall", "clock", "damage", "behind", "overload", "soak", "slow",
+    "kill", "torn", "power", "full", "fsync", "stall", "clock", "damage", "behind", "overload", "soak",
+    "slow", "fuzz", "amplify",
 )  # fmt: skip
 
 

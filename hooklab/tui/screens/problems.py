@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Final
 
+from msgspec.structs import replace
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
@@ -60,7 +61,7 @@ class ProblemsScreen(LiveScreen):
             return
         messages: dict[str, list[MessageRow]] = {}
         for word in KINDS:
-            where = parse_filter([word], view.now)
+            where = replace(parse_filter([word], view.now), brief=True)
             if word == "is:stuck":  # from the oldest on: those wait for longest
                 messages[word] = (await monitor.newer(where, SHOWN + 1, 0)).rows[::-1]
             else:
