@@ -2,25 +2,40 @@
 
 import contextlib
 import logging
+import re
 import time
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
+from textwrap import indent
 from typing import Any, Final
 
-from hooklab.text import clean, clean_lines
+from hooklab.text import clean, clean_lines, mask_number, mask_url
 
 _WAITING: Final = 1_000
 """Lines that may wait for a disk that stalls; what comes beyond is lost."""
 _FLUSH_SECONDS: Final = 1.0
+_INDENT: Final = "    "
+_NUMBER: Final = re.compile(r"(?<![\w.])\+?\d{9,15}(?![\w.])")
+"""What may be a phone number where somebody else chose the words."""
+
+
+def _trace(text: str) -> str:
+    return _NUMBER.sub(lambda found: mask_number(found[0]), clean_lines(mask_url(text)))
 
 
 class _OneLine(logging.Formatter):
     """A record is one line: what came from outside cannot forge another."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; a traceback, which is ours, keeps its lines."""
+        """The line; a traceback, which is ours, keeps its lines.
+
+        The last ones are what an error says, which may be anything: they are indented, so that none looks like a
+        record, and what may be a token or a phone number is masked.
+        """
         line = f"{self.formatTime(record)} {record.levelname.lower()} {record.name}: {clean(record.getMessage())}"
-        return f"{line}\n{clean_lines(self.formatException(record.exc_info))}" if record.exc_info else line
+        if not record.exc_info:
+            return line
+        return f"{line}\n{indent(_trace(self.formatException(record.exc_info)), _INDENT)}"
 
 
 class _Aside(QueueHandler):
