@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from inside import run
 from pty_stage import Terminal, hooklab_run, until
 from support import TOKEN, RunningService, body_of, hooklab, pair, report
 
@@ -51,7 +52,7 @@ def _misuse(service: RunningService) -> bytes:
     return said
 
 
-def test_none_in_answers_logs_processes_and_what_is_told(tmp_path: Path) -> None:
+def test_none_in_answers_logs_processes_and_what_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The token and a number in right and wrong requests: not in an answer, the log, the process list, in `doctor`,
     `config`, `stats`, `token list`, nor in an error of a command.
     """
@@ -70,9 +71,10 @@ def test_none_in_answers_logs_processes_and_what_is_told(tmp_path: Path) -> None
                       f"config --public-url ftp://h/hooks/{TOKEN}", f"snippet --base-url ftp://h/hooks/{TOKEN}",
                       f"send --url http://u:{TOKEN}@127.0.0.1:1/hooks/{TOKEN} /dev/null",
                       f"send --url ftp://u:{TOKEN}@h/{TOKEN} /dev/null"):  # fmt: skip
-            done = hooklab(*words.split(), data_dir=folder, env={**os.environ, **environment})
+            monkeypatch.setenv("HOOKLAB_TOKEN", TOKEN)  # which each command takes away
+            done = run(*words.split(), folder=folder)
             typed = [NUMBER] if words.startswith("show") else []
-            assert found_in(done.stdout + done.stderr) == typed, (words, done)
+            assert found_in(done.out + done.err) == typed, (words, done)
     assert found_in(service.stderr) == []
     assert {one.name for one in tmp_path.iterdir()} == {"data", "of-others"}
     assert all(one.stat().st_mode & 0o077 == 0 for one in (folder, *folder.iterdir()))
