@@ -6,7 +6,7 @@ ARGS   ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-system screenshots soak bench binary dist check format clean
+.PHONY: help run demo test test-system screenshots soak bench binary dist supply check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,13 +57,16 @@ soak: $(VENV)/.dev ## long fault campaigns (ARGS="kill" for one, ARGS="--help" s
 bench: $(VENV)/.bench ## measure hooklab beside references, against targets, in half an hour (ARGS="--help" says what else)
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
-binary: $(VENV)/.pack ## build dist/hooklab: hooklab and its Python in one executable file
+binary: $(VENV)/.pack ## build dist/hooklab: hooklab and its Python in one executable file, and the bill of what is in it
 	@PYTHONPATH=tests $(BIN)/python -m binary $(ARGS)
 
 dist: $(VENV)/.pack ## build the wheel and the sdist in dist/, as pipx and pip install them
 	@rm -f dist/*.whl dist/*.tar.gz
 	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build -qq --outdir dist
 	@ls dist/*.whl dist/*.tar.gz
+
+supply: $(VENV)/.dev $(VENV)/.pack ## what hooklab is made of: versions, licences (ARGS="--index" asks for the last releases)
+	@$(BIN)/python tests/supply.py $(ARGS)
 
 check: $(VENV)/.dev ## lint, formatting, strict types, the floors of the design
 	@$(BIN)/ruff check .

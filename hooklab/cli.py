@@ -5,6 +5,8 @@ import errno
 import importlib
 import io
 import os
+import re
+import resource
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,15 +20,22 @@ from hooklab.filters import HELP
 from hooklab.layered.about import known
 from hooklab.layered.written import default_in_words, has_no_default, nearest
 from hooklab.options import add_export, add_simulate, add_verify, positive
-from hooklab.text import clean, mask_secrets
+from hooklab.text import MASK, clean, mask_secrets, mask_url
 
 _WITHOUT_SETTINGS: Final = frozenset({"example"})
 """Functions of commands that help where the settings are wrong."""
 
 
+_SEEN: Final = (
+    "others on this machine can read --token in the process list; HOOKLAB_TOKEN or --token-file keep it out"
+)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise SystemExit(_fail(f"{message} (see {self.prog} --help)", 2))
+        # Of an option that is not whole argparse repeats the value, which may be a token.
+        said = mask_url(re.sub(r"(--tok[a-z-]*=)\S+", rf"\1{MASK}", message))
+        raise SystemExit(_fail(f"{said} (see {self.prog} --help)", 2))
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Each command answers for its own unknown options: it alone knows the nearest right one."""
@@ -67,12 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 gets a ? and not a fault
+    _dump_no_core()
     given = _build_parser().parse_args(arguments)
+    environment = dict(os.environ)
+    os.environ.pop("HOOKLAB_TOKEN", None)  # programs that are started from here have no use for it
     try:
         _hide_secrets(sys.argv[1:] if arguments is None else arguments)
         flags = {name: getattr(given, name, None) for name in Settings.__struct_fields__}
         # `config` tells of these, and a running service reads them again.
-        given.load = partial(load, flags, os.environ, given.config or default_config())
+        given.load = partial(load, flags, environment, given.config or default_config())
         module, name = given.command
         settings = Settings() if name in _WITHOUT_SETTINGS else given.load().settings
         code: int = getattr(importlib.import_module(f"hooklab.commands.{module}"), name)(given, settings)
@@ -97,6 +109,20 @@ def _hide_secrets(arguments: Sequence[str]) -> None:
         import setproctitle
 
         setproctitle.setproctitle(shlex.join(["hooklab", *shown]))
+        # The one file's process that waits for this one keeps its own command line.
+        if getattr(sys, "frozen", False) and any(one.partition("=")[0] == "--token" for one in arguments):
+            print(f"hooklab: {_SEEN}", file=sys.stderr)  # noqa: T201  a warning in one line
+
+
+def _dump_no_core() -> None:
+    """Has a crash leave no memory on disk: tokens and phone numbers are in it.
+
+    1 byte and not 0: the kernel writes no file for either, but to a program that takes dumps (`|` in core_pattern) it
+    gives everything for 0 and nothing for 1. A hard limit of 0 allows nothing else.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    if hard != 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (1, hard))
 
 
 def _open_closed_streams() -> None:

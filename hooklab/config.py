@@ -5,6 +5,7 @@ list and every error come from there. Lists are tuples, paths `Path`; see `hookl
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -58,6 +59,9 @@ def _check_duration(text: str) -> None:
 
 
 def _check_url(url: str) -> None:
+    # It is shown in settings, logs and on the screen, where nobody looks for a secret in it. Not quoted, hence.
+    if "@" in url.partition("://")[2].partition("/")[0] or re.search("/hooks/.", url):
+        raise ValueError("it holds a token, or a user and password, which are not part of it")
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url!r} does not begin with https:// or http://")
     if not url.isprintable() or " " in url:

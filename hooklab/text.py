@@ -99,8 +99,13 @@ def mask_secrets(arguments: Sequence[str]) -> list[str]:
         elif at and arguments[at - 1] == "--token":
             shown.append(MASK)
         else:
-            shown.append(re.sub(r"(://)[^/@\s]*@", rf"\1{MASK}@", mask_token(one)))
+            shown.append(mask_url(one))
     return shown
+
+
+def mask_url(text: str) -> str:
+    """Text with the tokens of hook URLs in it and the users and passwords of URLs masked."""
+    return re.sub(r"(://)[^/\s]*@", rf"\1{MASK}@", mask_token(text))
 
 
 def mask_token(url: str) -> str:

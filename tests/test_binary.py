@@ -7,13 +7,15 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import pytest
-from binary.__main__ import BuildError, build, why_not
+from binary.__main__ import ROOT, BuildError, bill_beside, build, why_not
 from binary.built import built
 from binary.messages import INSTEAD, UnknownBootloaderError, reworded
 from binary.needs import lowest_glibc, lowest_glibc_of, unpack
@@ -102,6 +104,30 @@ def test_needs_glibc_and_zlib_and_nothing_else(parts: list[Path]) -> None:
     written = {found for part in parts for found in re.findall(rb"GLIBC_(\d+)\.(\d+)", part.read_bytes())}
     newest = max((int(major), int(minor)) for major, minor in written)
     assert lowest_glibc_of(parts) == f"{newest[0]}.{newest[1]}"
+
+
+@system
+def test_the_bill_beside_it_names_what_is_in_it(program: Path, parts: list[Path]) -> None:
+    """Each run-time dependency with the version that is pinned, no tool of the tests, Python and the libraries that
+    it brings along, and every library of the system that was put in; as CycloneDX knows it.
+    """
+    bill = json.loads(bill_beside(program).read_text(encoding="utf-8"))
+    assert (bill["bomFormat"], bill["metadata"]["component"]["name"]) == ("CycloneDX", "hooklab")
+    named = {one["name"]: one.get("version") for one in bill["components"]}
+    pins = dict(line.lower().split("==") for line in (ROOT / "constraints.txt").read_text().splitlines()[1:])
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for one in (re.split(r"[<>=]", line)[0] for line in needed):
+        assert named[one] == pins[one], one
+    assert not {"pytest", "mypy", "numpy", "faker"} & set(named)
+    assert named["python"] == sys.version.split()[0]
+    assert f"SQLite {named['sqlite']};" in _said_by(program, "doctor", "--data-dir", "/nowhere")
+    assert {"openssl", "zlib", "pyinstaller"} <= set(named)
+    assert {part.name for part in parts[1:] if part.name.startswith("lib")} <= set(named)
+    assert all(one["licenses"] for one in bill["components"] if one.get("purl") and one["name"] != "rich-click")
+
+
+def _said_by(program: Path, *arguments: str) -> str:
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60).stdout
 
 
 @system

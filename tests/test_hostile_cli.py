@@ -1,6 +1,5 @@
 """Every hostile string through every command, plain and as JSON: no control byte, no forged line, no formula."""
 
-import contextlib
 import csv
 import io
 import json
@@ -12,12 +11,13 @@ from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import pytest
 from hostile import BAD_CATEGORIES, BODIES, HOSTILE, LONG, harmful
 from hostile_stage import _HTTP, NAMES, ROOM, Fed, about, feed, message_of
+from inside import Said, run
 from pty_stage import Terminal
 from support import RunningService, body_of, hooklab, read_to_end
 
@@ -64,26 +64,6 @@ def _one_parser(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 _parser: Final = lru_cache(cli._build_parser)
-
-
-class Said(NamedTuple):
-    """What a command said."""
-
-    code: int
-    out: str
-    err: str
-
-
-def run(*arguments: str | Path, folder: Path | None = None) -> Said:
-    """A command in this process: thousands of them would take many minutes in processes of their own."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2))
-    named = [] if folder is None else [f"--data-dir={folder}"]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = cli.main([*map(str, arguments), *named])
-        except SystemExit as end:
-            code = int(end.code or 0)
-    return Said(code, *(one.detach().getvalue().decode() for one in (out, err)))
 
 
 def plain(folder: Path, *arguments: str) -> list[str]:

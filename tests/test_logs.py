@@ -54,22 +54,23 @@ def test_a_reader_of_the_log_that_hangs_holds_up_neither_answers_nor_the_end(tmp
 def test_a_traceback_keeps_its_lines_and_a_forged_line_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What came from outside stays on its line; the traceback, which is ours, is below; all of it is there at once
-    after `flush`.
+    """What came from outside stays on its line; the traceback is below and indented, and what an error says, which
+    may be anything, begins no line and tells no secret; all of it is there at once after `flush`.
     """
     monkeypatch.setattr(logging.root, "handlers", [])
     monkeypatch.setattr(logging.root, "level", logging.WARNING)
     handler = logging.FileHandler(tmp_path / "log")
     logs.log_to(handler)
     try:
-        raise ZeroDivisionError  # noqa: TRY301  a traceback is wanted
+        raise ZeroDivisionError("+351987654321\n2026 error forged http://x/hooks/s3cret")  # noqa: TRY301  is wanted
     except ZeroDivisionError:
         logging.getLogger("hooklab").exception("one\n2026 error forged")
     assert logs.flush()
-    first, second, *_, last = (tmp_path / "log").read_text().splitlines()
+    first, second, *_, error, last = (tmp_path / "log").read_text().splitlines()
     assert first.endswith("error hooklab: one␊2026 error forged")
-    assert second == "Traceback (most recent call last):"
-    assert last == "ZeroDivisionError"
+    assert second == "    Traceback (most recent call last):"
+    assert error == "    ZeroDivisionError: +351····4321"
+    assert last == "    2026 error forged http://x/hooks/••••"
     handler.close()
 
 

@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
+from textwrap import indent
 from typing import Any, Final, Literal, TextIO
 
 from hooklab.export.lines import json_line
@@ -18,6 +19,8 @@ _WAITING: Final = 1_000
 """Lines that may wait for a disk that stalls; what comes beyond is lost."""
 _FLUSH_SECONDS: Final = 1.0
 _OURS: Final = "hooklab"
+_INDENT: Final = "    "
+"""Before each line of a traceback, which could else look like a record of its own."""
 _NUMBER: Final = re.compile(r"(?<![\w.])\+?\d{9,15}(?![\w.])")
 """What may be a phone number where somebody else chose the words."""
 _HOOK: Final = re.compile(r"(/hooks/)[^/?#\s'\",;)]+")
@@ -56,7 +59,7 @@ class _Text(_Discreet):
         """The line."""
         line = f"{self.formatTime(record)} {record.levelname.lower()} {record.name}: {self.message(record)}"
         trace = self.trace(record)
-        return line if trace is None else f"{line}\n{trace}"
+        return line if trace is None else f"{line}\n{indent(trace, _INDENT)}"
 
 
 class _Json(_Discreet):

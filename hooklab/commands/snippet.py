@@ -10,7 +10,6 @@ from hooklab.commands.common import CommandError
 from hooklab.config import Settings
 from hooklab.files import Folder
 from hooklab.snippets import sms_webhooks
-from hooklab.text import clean
 from hooklab.tokens import hook_url, tokens_in_force
 
 
@@ -20,7 +19,8 @@ def snippet(given: argparse.Namespace, settings: Settings) -> int:
     if base is not None:
         parts = urlsplit(base)
         if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
-            raise CommandError(f"--base-url {clean(base, 200)!r} is not like https://hooks.example.com")
+            # Not quoted: it may hold the token, or a password.
+            raise CommandError("what --base-url names is not like https://hooks.example.com")
     url = present_hook_url(settings, base)
     if urlsplit(url).hostname in {"127.0.0.1", "::1", "localhost"}:
         print("hooklab: Arpoone cannot reach this address: see --base-url", file=sys.stderr)

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from binary.bill import bill_of
 from binary.messages import UnknownBootloaderError, reworded
 from binary.needs import lowest_glibc_of, unpack
 
@@ -57,7 +58,13 @@ def build(dist: Path, work: Path) -> Path:
     except UnknownBootloaderError as error:
         program.unlink()
         raise BuildError(str(error)) from error
+    bill_beside(program).write_text(bill_of(program), encoding="utf-8")
     return program
+
+
+def bill_beside(program: Path) -> Path:
+    """Where the bill of materials of a built file lies."""
+    return program.with_name(f"{program.name}.cdx.json")
 
 
 def main() -> int:
@@ -74,6 +81,7 @@ def main() -> int:
         glibc = lowest_glibc_of(unpack(program, Path(folder)))
     size, name = program.stat().st_size / 1e6, os.path.relpath(program)
     print(f"{name}: {size:.1f} MB for {os.uname().machine}; needs glibc {glibc} or later, and zlib")
+    print(f"{os.path.relpath(bill_beside(program))}: what is in it (CycloneDX)")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from binary.__main__ import ROOT, build
+from binary.__main__ import ROOT, bill_beside, build
 
 
 def built() -> Path:
@@ -12,7 +12,8 @@ def built() -> Path:
         BuildError: it cannot be built.
     """
     program = ROOT / "dist" / "hooklab"
-    return program if _up_to_date(program) else build(ROOT / "dist", ROOT / "build")
+    whole = _up_to_date(program) and bill_beside(program).exists()
+    return program if whole else build(ROOT / "dist", ROOT / "build")
 
 
 def _up_to_date(program: Path) -> bool:
