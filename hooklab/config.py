@@ -25,6 +25,8 @@ _Bytes = Annotated[int, Meta(ge=1024, le=2**29)]
 """SQLite takes no value of a gigabyte or more."""
 _Seconds = Annotated[float, Meta(gt=0, le=3600)]
 _Elements = Annotated[int, Meta(ge=1, le=1_000_000)]
+DEFAULT_ELEMENTS: Final = 10_000
+"""Of a store that was made with no `max_elements`."""
 _OWN_VARIABLES: Final = frozenset({"HOOKLAB_CONFIG", "HOOKLAB_TRACEBACK"})
 _REBUILD: Final = "`hooklab rebuild`"
 _STORED: Final = "what the store was made with, or"
@@ -133,7 +135,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "dark"
     log_format: Annotated[
         Literal["auto", "text", "json"],
-        About("what the log is written in; auto is text on a terminal and in a file, else JSON", "text", "NAME"),
+        About("what the log is written in; auto is text on a terminal and in hooklab.log, else JSON", "text", "NAME"),
     ] = "auto"
     sent_at_key: Annotated[
         str | None,

@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from hooklab.admin_client import NoAnswerError, StatusSource, order_service
+from hooklab.config import DEFAULT_ELEMENTS
 from hooklab.database import DatabaseError, is_damaged
 from hooklab.files import Folder, free_and_total
 from hooklab.healing import Retried
@@ -218,7 +219,9 @@ class FolderMonitor:
                 return BatchDetail(row=row, malformed=malformed, took_ms=None, headers=None, body=None, elements=[])
             # A damaged body may be no array any more, and what it says is not what was sent.
             count = 0 if kept.damaged else row.elements
-            understood, others = _split(kept.body, count, int((await store.settings())["max_elements"]))
+            understood, others = _split(
+                kept.body, count, int((await store.settings()).get("max_elements", DEFAULT_ELEMENTS))
+            )
             fates = await store.fates(sequence, understood)
         return BatchDetail(
             row=row,

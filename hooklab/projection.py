@@ -11,7 +11,7 @@ from typing import Self
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from hooklab.config import Settings
+from hooklab.config import DEFAULT_ELEMENTS, Settings
 from hooklab.database import is_damaged, is_io, is_sound, put_aside
 from hooklab.healing import Healer, Retried
 from hooklab.journal.base import Journal, JournalError
@@ -26,7 +26,6 @@ log = logging.getLogger("hooklab.projection")
 
 _DEFAULT_ZONE = "UTC"
 _DEFAULT_STUCK = "24h"
-_DEFAULT_ELEMENTS = 10_000
 _RETRY_SECONDS = 1.0
 _CHECK_SECONDS = 60.0
 """A check reads the whole store, and nothing is projected meanwhile."""
@@ -72,7 +71,7 @@ def settle(kept: Mapping[str, str], settings: Settings, *, anew: bool) -> InForc
             `max_elements` and `sent_at_key` stay: half a store would be judged one way and half another.
     """
     zone_name = kept.get("assume_timezone", _DEFAULT_ZONE)
-    elements = int(kept.get("max_elements", _DEFAULT_ELEMENTS))
+    elements = int(kept.get("max_elements", DEFAULT_ELEMENTS))
     stuck = int(kept["stuck_after"]) if anew and "stuck_after" in kept else _micros(_DEFAULT_STUCK)
     sent_at_key = kept.get("sent_at_key", "")
     changes = {"assume_timezone": zone_name, "max_elements": elements, "sent_at_key": sent_at_key}

@@ -756,6 +756,7 @@ class TestCurves:
         assert "<dc:date>" not in text
 
 
+@pytest.mark.system
 def test_whole_measurement(tmp_path: Path) -> None:
     """What is asked for is measured, small, and has its lines, and so has what it needs; nothing stays."""
     data, found = tmp_path / "data", tmp_path / "bench.json"

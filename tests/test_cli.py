@@ -612,7 +612,9 @@ def test_hostile_text_does_nothing_to_a_terminal_and_stays_whole_in_json(tmp_pat
 
 def error_of(done: subprocess.CompletedProcess[bytes], code: int) -> str:
     """The one line on stderr of a command that failed."""
-    text = done.stderr.decode()
+    # A service that does not start has logged what it tried; the reason stands last.
+    *logged, text = done.stderr.decode().splitlines(keepends=True)
+    assert all(line.startswith('{"time"') for line in logged)
     assert (done.returncode, done.stdout) == (code, b""), (done, text)
     assert text.startswith("hooklab: ")
     assert text.endswith("\n")

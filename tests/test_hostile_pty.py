@@ -191,7 +191,8 @@ def _type(shown: Tap) -> None:
         shown.send(_pasted(name, f"#{at}#"), f"#{at}#", f"pasting {name} into the palette")
 
 
-@pytest.mark.timeout(300)  # it is long, and most of it is waiting for a process that draws
+@pytest.mark.system  # it is long, and most of it is waiting for a process that draws
+@pytest.mark.timeout(300)
 def test_a_real_terminal_gets_nothing_foreign(tmp_path: Path) -> None:
     """Through all screens, with every string on them and typed into them: text, Textual's sequences, and one copy."""
     folder = tmp_path / "data"

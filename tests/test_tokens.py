@@ -167,25 +167,41 @@ def test_a_token_is_changed_while_both_work(tmp_path: Path) -> None:
         assert [again.post_with(url) for url in (old, new["hook_url"])] == [404, 200]
 
 
+def used(tmp_path: Path) -> Path:
+    """A data folder in which a service has run."""
+    with Kept(tmp_path / "data"):
+        return tmp_path / "data"
+
+
+def test_where_no_service_looks_no_token_is_made(tmp_path: Path) -> None:
+    """On a server whose data lie elsewhere a new token would open nothing: no folder is made, exit 1."""
+    for arguments in (("new",), ("list",), ("revoke", "first", "--yes")):
+        ended = hooklab("token", *arguments, data_dir=tmp_path / "data")
+        assert (ended.returncode, ended.stdout) == (1, b"")
+        assert b"there is no hooklab data in" in ended.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_secret_is_printed_only_when_asked(tmp_path: Path) -> None:
     """`token list` masks; `--reveal` gives hook URLs; `token new` is the moment to copy the new one."""
-    folder = tmp_path / "data"
+    folder = used(tmp_path)
     made = hooklab("token", "new", "a", data_dir=folder)
     url = made.stdout.decode().strip()
     secret = url.rpartition("/")[2]
     assert secret.encode() not in made.stderr
     for options in ([], ["--json"]):
         assert secret.encode() not in hooklab("token", "list", *options, data_dir=folder).stdout
-    assert [row["hook_url"] for row in json_lines_of("token", "--reveal", data_dir=folder)] == [url]
+    assert json_lines_of("token", "--reveal", data_dir=folder)[-1]["hook_url"] == url
     assert secret.encode() in hooklab("token", "list", "--reveal", data_dir=folder).stdout
 
 
 def test_tokens_change_without_a_service_too(tmp_path: Path) -> None:
     """The file is what counts; what a command cannot do it says in a line."""
-    folder = tmp_path / "data"
+    folder = used(tmp_path)
     for name in ("a", "b"):
         assert hooklab("token", "new", name, data_dir=folder).returncode == 0
-    assert hooklab("token", "revoke", "a", "--yes", data_dir=folder).returncode == 0
+    for name in ("first", "a"):
+        assert hooklab("token", "revoke", name, "--yes", data_dir=folder).returncode == 0
     assert [row["name"] for row in json_lines_of("token", "list", data_dir=folder)] == ["b"]
     for arguments, says in (
         (("revoke", "b", "--yes"), b"it is the only one"),

@@ -43,6 +43,12 @@ def present_hook_url(settings: Settings, base_url: str | None = None) -> str:
     tokens = tokens_in_force(settings, folder)
     if not tokens:  # before the first start: what is made now is what that start will have
         folder.prepare()
+        if not folder.journal.is_file():
+            print(
+                f"hooklab: no hooklab has run in {folder.path} yet: this is the token of one that will (else name its"
+                " --data-dir)",
+                file=sys.stderr,
+            )
         tokens = tokens_in_force(settings, folder, make=True)
     if base_url is not None:
         return f"{base_url.rstrip('/')}/hooks/{tokens[-1].secret}"

@@ -24,6 +24,7 @@ def new(given: argparse.Namespace, settings: Settings) -> int:
     path = "/tokens/new" + (f"/{_checked(given.name)}" if given.name else "")
     said = _ordered(folder, path)
     if said is None:
+        folder.require()  # or a token would be made where no service looks
         today = _moment(clock())
         tokens = _changed(settings, folder, lambda tokens: with_new(tokens, given.name, today))
         said = {
@@ -41,6 +42,7 @@ def new(given: argparse.Namespace, settings: Settings) -> int:
 def revoke(given: argparse.Namespace, settings: Settings) -> int:
     """Takes a token away: who comes with it is turned away from now on."""
     folder, name = Folder(settings.data_dir), _checked(given.name)
+    folder.require()
     status = asyncio.run(ask_service(folder))
     used = next((one for one in status.tokens if one.name == name), None) if status is not None else None
     if not given.yes and sys.stdin.isatty():
@@ -56,11 +58,10 @@ def revoke(given: argparse.Namespace, settings: Settings) -> int:
 def list_tokens(given: argparse.Namespace, settings: Settings) -> int:
     """The tokens, the newest last: its hook URL is the one that is shown."""
     folder = Folder(settings.data_dir)
+    folder.require()
     tokens = tokens_in_force(settings, folder)
     if not tokens:
-        raise CommandError(
-            f"there is no token in {folder.path} yet; the first start makes one, or: hooklab token new"
-        )
+        raise CommandError(f"there is no token in {folder.path}; the next start of hooklab makes one")
     status = asyncio.run(ask_service(folder))
     rows = [_row(one, status, settings, reveal=given.reveal, shown=one is tokens[-1]) for one in tokens]
     if given.json:
