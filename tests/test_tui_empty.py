@@ -5,7 +5,7 @@ import re
 import shlex
 
 import pytest
-from tui_fakes import TOKEN, URL, FakeClock, FakeMonitor, row
+from tui_fakes import TOKEN, URL, FakeClock, FakeMonitor, row, status
 from tui_stage import stage
 
 from hooklab.tui.screens.timeline import TimelineScreen
@@ -45,6 +45,23 @@ def test_a_url_that_the_provider_cannot_reach_is_pointed_out(url: str | None, lo
     told = steps(url).split("\n")
     assert ("reachable" in told[1]) == local
     assert [line.split()[0] for line in told] == ["1", "2", "3", "4"][: 3 + local]
+
+
+@pytest.mark.parametrize(
+    ("local", "posts_to"),
+    [
+        ("http://127.0.0.1:8080/hooks/t", "http://127.0.0.1:8080/hooks/t"),
+        ("https://127.0.0.1:8443/hooks/t", "https://hooks.example.com/hooks/t"),
+        ("", "https://hooks.example.com/hooks/t"),
+    ],
+)
+async def test_the_curl_line_works_before_the_public_address_does(local: str, posts_to: str) -> None:
+    """It posts to this machine, unless that takes a certificate in another name; the JSON has the public address."""
+    monitor = FakeMonitor(FakeClock())
+    monitor.service = status(hook_url="https://hooks.example.com/hooks/t", local_url=local)
+    async with stage(monitor, (200, 50)) as on:
+        assert f"'{posts_to}'" in on.text() or f" {posts_to}" in on.text()
+        assert '"url": "https://hooks.example.com/hooks/t/delivered"' in on.text()
 
 
 async def test_the_empty_start_shows_the_snippet_below() -> None:

@@ -69,7 +69,7 @@ def list_tokens(given: argparse.Namespace, settings: Settings) -> int:
             print_json(row)
         return 0
     print_table(
-        ("NAME", "MADE", "USED", "LAST USED", "SHOWN", "HOOK URL"),
+        ("NAME", "MADE", "USED SINCE START", "LAST USED", "SHOWN", "HOOK URL"),
         (
             (
                 row["name"],

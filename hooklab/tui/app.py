@@ -313,7 +313,7 @@ class MonitorApp(App[str | None]):
 
     def action_setup(self) -> None:
         """Shows what the empty start shows: the hook URL in clear, and what to paste."""
-        self.push_screen(SetupScreen(self.view.hook_url, runs=self.view.service is not None))
+        self.push_screen(SetupScreen(self.view.hook_url, self.view.try_url, runs=self.view.service is not None))
 
     def action_retry(self) -> None:
         """Puts the quarantine through today's rules, once at a time."""

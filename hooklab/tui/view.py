@@ -40,3 +40,11 @@ class View:
     def hook_url(self) -> str | None:
         """The hook URL, with its token."""
         return self.service.hook_url if self.service else self.given_url
+
+    @property
+    def try_url(self) -> str | None:
+        """The same as it can be tried on this machine: the public address may lead nowhere yet. With TLS it has to be
+        that one, since the certificate is in its name.
+        """
+        local = self.service.local_url if self.service else ""
+        return local if local.startswith("http://") else self.hook_url

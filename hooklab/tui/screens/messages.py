@@ -129,7 +129,7 @@ class MessagesScreen(ListScreen[MessageRow]):
         self._arrange()
         if empty:
             self._tabs.display &= not self._head.brief
-            self._empty.show(view.hook_url)
+            self._empty.show(view.hook_url, view.try_url)
 
     def _arrange(self) -> None:
         """The message beside the list where there is room for both."""
@@ -309,8 +309,8 @@ class MessagesScreen(ListScreen[MessageRow]):
         """Copies the id; on the empty start, which shows it already, the curl line without the screen's breaks."""
         if not self._empty.display:
             self.monitor_app.action_copy()
-        elif self._view.hook_url:
-            self._copy_quietly(curl_line(self._view.hook_url))
+        elif self._view.try_url:
+            self._copy_quietly(curl_line(self._view.try_url))
 
     def _copy_quietly(self, text: str) -> None:
         self.app.copy_to_clipboard(text)

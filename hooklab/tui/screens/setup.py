@@ -32,10 +32,11 @@ class SetupScreen(OneSize[None]):
         Binding("m", "reveal", show=False),
     ]
 
-    def __init__(self, hook_url: str | None, *, runs: bool) -> None:
-        """`runs` says whether there is a service now."""
+    def __init__(self, hook_url: str | None, try_url: str | None, *, runs: bool) -> None:
+        """`try_url` is where this machine reaches it, `runs` says whether there is a service now."""
         super().__init__()
         self._hook_url = hook_url
+        self._try_url = try_url
         self._revealed = False
         self._body = EmptyStart(
             "Reports are taken at" if runs else "No service runs. When one does, it takes reports at"
@@ -53,8 +54,8 @@ class SetupScreen(OneSize[None]):
         self._keys.show()
 
     def _show(self) -> None:
-        url = self._hook_url
-        self._body.show(url if url is None or self._revealed else mask_token(url))
+        urls = (self._hook_url, self._try_url)
+        self._body.show(*(url if url is None or self._revealed else mask_token(url) for url in urls))
 
     def action_reveal(self) -> None:
         """Shows the token in clear, or masks it again: somebody may look on, or a recording run."""
@@ -64,7 +65,8 @@ class SetupScreen(OneSize[None]):
     def action_copy(self, snippet: bool) -> None:
         """Copies the curl line or the JSON, without the line breaks of the screen."""
         if self._hook_url is not None:
-            self.app.copy_to_clipboard((sms_webhooks if snippet else curl_line)(self._hook_url))
+            text = sms_webhooks(self._hook_url) if snippet else curl_line(self._try_url or self._hook_url)
+            self.app.copy_to_clipboard(text)
             self._keys.show("copied, if your terminal allows it")
 
     def action_scroll(self, by: int) -> None:

@@ -59,8 +59,8 @@ class EmptyStart(VerticalScroll):
     def __init__(self, title: str = "No message yet. Reports are taken at") -> None:
         super().__init__(id="empty")
         self._title = title
-        self._url: str | None = None
-        self._shown: tuple[str | None, int] | None = None
+        self._urls: tuple[str | None, str | None] = None, None
+        self._shown: tuple[str | None, str | None, int] | None = None
         self._texts = {
             name: Static("", id=f"empty-{name}", markup=False) for name in ("url", "curl", "steps", "snippet")
         }
@@ -76,23 +76,23 @@ class EmptyStart(VerticalScroll):
         yield Static("For the Arpoone request (Y copies it)", classes="title", markup=False)
         yield self._texts["snippet"]
 
-    def show(self, hook_url: str | None) -> None:
-        """Fills in the hook URL."""
-        self._url = hook_url
+    def show(self, hook_url: str | None, try_url: str | None) -> None:
+        """Fills in the hook URL, and the one to which the curl line posts."""
+        self._urls = hook_url, try_url
         width = self.size.width - 4
-        if self._shown == (hook_url, width) or width < 1:
+        if self._shown == (hook_url, try_url, width) or width < 1:
             return
-        self._shown = (hook_url, width)
+        self._shown = (hook_url, try_url, width)
         if hook_url is None:
             self._fill("no hook URL is known: start the service with `hooklab serve`", "", "")
             return
         url = clean(hook_url)
-        self._fill(url, wrap_shell(curl_line(url), width), clean_lines(sms_webhooks(url)))
+        self._fill(url, wrap_shell(curl_line(clean(try_url or hook_url)), width), clean_lines(sms_webhooks(url)))
 
     def on_resize(self, _event: events.Resize) -> None:
         """Another width wraps elsewhere."""
-        self.show(self._url)
+        self.show(*self._urls)
 
     def _fill(self, url: str, curl: str, snippet: str) -> None:
-        for name, text in (("url", url), ("curl", curl), ("steps", steps(self._url)), ("snippet", snippet)):
+        for name, text in (("url", url), ("curl", curl), ("steps", steps(self._urls[0])), ("snippet", snippet)):
             self._texts[name].update(Content(text))
