@@ -37,6 +37,11 @@ class Counters(Struct, frozen=True, kw_only=True):
     queue_depth: int | None = None
 
 
+WRONG_TOKEN: Final = "wrong token"  # noqa: S105  a reason, no secret
+UNKNOWN_PATH: Final = "unknown path"
+WRONG_ADDRESS: Final = "address not allowed"
+
+
 class TurnedAway(Struct, frozen=True, kw_only=True):
     """An address that posted without a right token, or may not post at all."""
 

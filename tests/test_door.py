@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from support import TOKEN, RunningService, ask_admin, hooklab, json_lines_of
 
+from hooklab.metrics import UNKNOWN_PATH, WRONG_ADDRESS, WRONG_TOKEN
 from hooklab.networks import Networks
-from hooklab.receiver.access import UNKNOWN_PATH, WRONG_ADDRESS, WRONG_TOKEN, Door
+from hooklab.receiver.access import Door
 from hooklab.receiver.connections import ConnectionLimits, Connections
 from hooklab.receiver.failures import MOST_SECONDS, Failures
 from hooklab.times import MINUTE
@@ -263,6 +264,8 @@ def test_an_allow_list_and_a_proxy_on_the_wire(tmp_path: Path) -> None:
         assert [row["peer"] for row in json_lines_of("batches", data_dir=folder)] == ["203.0.113.9"]
         told = hooklab("doctor", data_dir=folder).stdout.decode()
         assert "turns this machine away" in " ".join(told.split())
+        assert "warning strangers" in " ".join(told.split())
+        assert "`allow` lacks its network" in told
         assert [one["why"] for one in service.admin("/status")[1]["service"]["turned_away"]] == [WRONG_ADDRESS] * 2
 
 

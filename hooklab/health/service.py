@@ -16,7 +16,7 @@ from hooklab.config import Settings, SettingsError, split_bind
 from hooklab.findings import took
 from hooklab.health.base import Finding, many, ok, problem, warning
 from hooklab.health.folder import name_of
-from hooklab.metrics import ServiceStatus
+from hooklab.metrics import WRONG_ADDRESS, ServiceStatus
 from hooklab.times import SECOND
 
 _TIMEOUT: Final = 3.0
@@ -191,7 +191,11 @@ def _judge_strangers(status: ServiceStatus, now: int) -> Iterator[Finding]:
             f"{one.address} ({one.why}, {many(one.count, 'time')}, {took(max(now - one.last_at, 0) / SECOND)} ago)"
             for one in status.turned_away
         ]
-        yield ok("strangers", f"turned away: {', '.join(said)}")
+        says = f"turned away: {', '.join(said)}"
+        if status.allow and any(one.why == WRONG_ADDRESS for one in status.turned_away):
+            yield warning("strangers", says, "if that is the provider, `allow` lacks its network")
+        else:
+            yield ok("strangers", says)
 
 
 def _judge_answer(found: Door, status: ServiceStatus) -> Finding:

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from hooklab.metrics import UNKNOWN_PATH, WRONG_ADDRESS, WRONG_TOKEN
 from hooklab.networks import Networks, client_of
 from hooklab.tokens import Token
 
@@ -18,10 +19,6 @@ _BARE: Final = b"/hooks"
 _LONGEST_PASSWORD: Final = 4096
 
 Fields = Sequence[tuple[bytes, bytes]]
-
-WRONG_TOKEN: Final = "wrong token"  # noqa: S105  a reason, no secret
-UNKNOWN_PATH: Final = "unknown path"
-WRONG_ADDRESS: Final = "address not allowed"
 
 
 class Key:
