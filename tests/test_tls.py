@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 from support import TOKEN, RunningService, body_of, hooklab, pair, read_to_end
+from test_reload import following
 
 from hooklab.config import Settings
 from hooklab.doorkeeper import Doorkeeper
@@ -161,6 +162,21 @@ def presented(port: int) -> str:
     context.verify_mode = ssl.CERT_NONE
     with socket.create_connection(("127.0.0.1", port), timeout=10) as plain, context.wrap_socket(plain) as secured:
         return (secured.getpeercert(binary_form=True) or b"").hex()
+
+
+def test_sighup_has_the_certificate_read_again(files: Files, tmp_path: Path) -> None:
+    """New connections get the new one, before the next look is due; half a renewal is said and changes nothing."""
+    settings = tmp_path / "hooklab.toml"
+    settings.write_text("")
+    with Tls(tmp_path / "data", "--config", str(settings), environment=files.settings()) as service:
+        first = presented(service.port)
+        files.issue()
+        following(service, settings, "", "the certificate was read again")
+        renewed = presented(service.port)
+        files.issue()
+        files.key.write_text("junk")
+        following(service, settings, "", "the certificate stays as it was")
+        assert first != renewed == presented(service.port)
 
 
 def test_what_is_no_certificate_ends_the_start_in_a_line(files: Files, tmp_path: Path) -> None:
