@@ -262,8 +262,10 @@ def unpacking(connection: sqlite3.Connection) -> sqlite3.Connection:
     They give what was received, in whichever encoding a row has it.
     """
     packer = Packer()
-    connection.create_function("body_of", 2, lambda encoding, body: packer.unpack(body)[2] if encoding else body)
     connection.create_function(
-        "headers_of", 3, lambda encoding, headers, body: packer.unpack(body)[1] if encoding else headers
+        "body_of", 2, lambda encoding, body: packer.unpack(body, encoding)[2] if encoding else body
+    )
+    connection.create_function(
+        "headers_of", 3, lambda encoding, headers, body: packer.unpack(body, encoding)[1] if encoding else headers
     )
     return connection

@@ -9,7 +9,7 @@ import aiosqlite
 
 from hooklab.database import is_damaged, on_thread, open_reader, step
 from hooklab.journal.base import JournalBatch, JournalDamaged, JournalUnavailable, digest_of
-from hooklab.journal.packing import PACKED, RAW, Packer, is_whole, size_of
+from hooklab.journal.packing import PACKINGS, RAW, Packer, is_whole, size_of
 from hooklab.journal.schema import COLUMNS, JOURNAL
 
 _BATCH: Final = f"SELECT sequence, {COLUMNS} FROM batches"
@@ -61,10 +61,12 @@ class SqliteJournalReader:
     def _batch_of(self, row: Any) -> JournalBatch:
         sequence, received_at, took_ms, peer, label, headers, malformed, digest, encoding, body = row
         damaged = not is_whole(body, digest)
-        if encoding == PACKED:
+        if encoding in PACKINGS:
             try:
                 peer, headers, body = (
-                    ("", "[]", self._packer.unpack_damaged(body)) if damaged else self._packer.unpack(body)
+                    ("", "[]", self._packer.unpack_damaged(body, encoding))
+                    if damaged
+                    else self._packer.unpack(body, encoding)
                 )
             except ValueError:
                 peer, headers, damaged = "", "[]", True
