@@ -297,16 +297,32 @@ async def run(connection: aiosqlite.Connection, statements: Sequence[Statement])
     return await on_thread(connection, lambda plain: [step(plain, sql, values) for sql, values in statements])
 
 
-async def run_as_one(connection: aiosqlite.Connection, statements: Sequence[Statement], *, keep: bool = True) -> None:
-    """Runs statements in one transaction, which is taken back if one fails, or if it is not to be kept."""
-    await on_thread(connection, lambda plain: _run_as_one(plain, statements, keep))
+async def run_as_one(
+    connection: aiosqlite.Connection,
+    statements: Sequence[Statement],
+    afterwards: Callable[[sqlite3.Connection], None],
+    *,
+    keep: bool = True,
+) -> None:
+    """Runs statements in one transaction, which is taken back if one fails, or if it is not to be kept.
+
+    Where it is kept, `afterwards` is part of it.
+    """
+    await on_thread(connection, lambda plain: _run_as_one(plain, statements, afterwards, keep))
 
 
-def _run_as_one(plain: sqlite3.Connection, statements: Sequence[Statement], keep: bool) -> None:
+def _run_as_one(
+    plain: sqlite3.Connection,
+    statements: Sequence[Statement],
+    afterwards: Callable[[sqlite3.Connection], None],
+    keep: bool,
+) -> None:
     step(plain, "BEGIN IMMEDIATE", ())
     try:
         for sql, values in statements:
             step(plain, sql, values)
+        if keep:
+            afterwards(plain)
         step(plain, "COMMIT" if keep else "ROLLBACK", ())
     except BaseException:
         if plain.in_transaction:

@@ -11,6 +11,7 @@ from hooklab.rules import LATE, MISMATCH, REPEATED, SEEN_DELIVERED, SEEN_NOT_DEL
 from hooklab.store import words as index
 from hooklab.store.base import Condition, Lookup
 from hooklab.store.compact import DESCRIPTION, LAST_AT, NEW_AT, ORGANIZATION
+from hooklab.store.ids import message_of
 from hooklab.times import parse_duration, parse_reported
 
 _STATES: Final = {
@@ -183,7 +184,10 @@ def _id(value: str, _: int, bind: _Bind) -> _Part:
     if len(digits) > 32 or any(char not in "0123456789abcdef" for char in digits):
         raise FilterError(f"id:{value} is not the beginning of a message id, which has only 0-9, a-f and hyphens")
     low, high = (bytes.fromhex(digits.ljust(32, filler)) for filler in "0f")
-    return _Part(f"message_id BETWEEN {bind(low)} AND {bind(high)}", index.text_begins(index.ID, digits[:8]))
+    begins = f"message_id BETWEEN {bind(low)} AND {bind(high)}"
+    if len(digits) >= _NARROW_ID:
+        return _Part(f"id IN {message_of(begins)}")
+    return _Part(begins, index.text_begins(index.ID, digits[:8]))
 
 
 def parse_since(value: str, now: int) -> int:

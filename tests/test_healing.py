@@ -41,6 +41,8 @@ TABLES = {
     "messages": "SELECT hex(message_id), rank, seen, final_before, reports, repeats, first_at, new_after, last_after,"
     f" last_arrival, {DESCRIPTION}, msisdn, {ORGANIZATION}, total_segments, custom_payload, pending_at, sent_at"
     " FROM messages ORDER BY 1",
+    "ids": "SELECT hex(i.message_id), hex(m.message_id) FROM (SELECT * FROM ids UNION ALL SELECT * FROM recent_ids) i"
+    " LEFT JOIN messages m ON m.id = i.message ORDER BY 1",
     "names": "SELECT name FROM names ORDER BY 1",
     "lives": f"SELECT l.hour, o.name, l.what, CASE WHEN l.what = {REASON} THEN r.name ELSE l.detail END, l.count"
     " FROM lives l LEFT JOIN names o ON o.id = l.organization LEFT JOIN names r ON r.id = l.detail"

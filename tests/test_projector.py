@@ -25,11 +25,15 @@ from hooklab.wire import Elements
 
 
 def rows_of(path: Path) -> dict[str, list[Any]]:
-    """Every row of every table, but for the mark by which a search index knows the one store that it is of."""
+    """Every row of every table, but for the mark by which a search index knows the one store that it is of.
+
+    The ids of both tables are given as one: how chunks fall decides when one goes from the small to the large.
+    """
     with sqlite3.connect(path) as plain:
         names = [name for (name,) in plain.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         found = {name: sorted(plain.execute(f"SELECT * FROM {name}"), key=repr) for name in names}
         found["settings"] = [row for row in found["settings"] if row[0] != "search"]
+        found["ids"] = sorted([*found["ids"], *found.pop("recent_ids")])
     plain.close()
     return found
 

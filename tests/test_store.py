@@ -22,6 +22,7 @@ from hooklab.store import find
 from hooklab.store.base import ALL, MessageDetail, MessageRow, Store, StoreError, StoreReader
 from hooklab.store.compact import NEW_AT
 from hooklab.store.fold import JudgedBatch
+from hooklab.store.ids import TABLES
 from hooklab.store.opening import open_store
 from hooklab.store.read import SqliteStoreReader, word_begins
 from hooklab.store.sqlite import SqliteStore
@@ -534,7 +535,6 @@ class TestSqliteStore(StoreContract):
             ("is:stuck", "messages_pending"),
             ("is:conflict", "messages_in_conflict"),
             ("is:label_mismatch", "messages_mismatched"),
-            ("id:11111111", "messages_by_message_id"),
         ],
     )
     async def test_a_narrow_search_uses_its_own_index(self, bench: Bench, word: str, index: str) -> None:
@@ -553,11 +553,34 @@ class TestSqliteStore(StoreContract):
         assert any(f"INDEX {index}" in plan for plan in plans)
         assert not any("messages_by_activity" in plan and "COVERING" not in plan for plan in plans)
 
+    async def test_an_id_is_looked_up_in_both_its_tables(self, bench: Bench) -> None:
+        """Also a beginning of one, with whatever else is asked; and nothing else is looked at."""
+        reader = bench.reader
+        assert isinstance(reader, SqliteStoreReader)
+        plans: list[str] = []
+        fetch = reader._fetch
+
+        async def explained(sql: str, values: Any = ()) -> list[Any]:
+            plans.extend(row[3] for row in await fetch(f"EXPLAIN QUERY PLAN {sql}", values))
+            return await fetch(sql, values)
+
+        reader._fetch = explained  # type: ignore[method-assign]
+        await reader.search(parse_filter(["id:11111111", "state:pending", "since:1h"], NOON), 5)
+        assert {one for one in plans if "ids" in one} == {
+            f"SEARCH {table} USING PRIMARY KEY (message_id>? AND message_id<?)" for table in TABLES
+        }
+        assert "SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)" in plans
+        assert not any(
+            "messages" in one and ("SCAN" in one or "INDEX" in one) and "COVERING" not in one for one in plans
+        )
+
     async def test_queries_of_the_hot_path_use_indexes(self, bench: Bench) -> None:
         """No lookup of the projector and no newest-first page scans a table."""
         assert isinstance(bench.store, SqliteStore)
         for sql in (
-            "SELECT 1 FROM messages WHERE message_id IN (VALUES (1),(2))",
+            "SELECT message FROM ids WHERE message_id IN (VALUES (1),(2))",
+            "SELECT message FROM recent_ids WHERE message_id IN (VALUES (1),(2))",
+            "SELECT 1 FROM messages WHERE id IN (VALUES (1),(2))",
             "SELECT 1 FROM (VALUES (1, 2)) AS v CROSS JOIN reports ON message = column1 AND digest = column2",
             "SELECT 1 FROM bodies WHERE digest IN (VALUES (1),(2))",
             "SELECT 1 FROM messages WHERE 1 AND last_arrival < 5 ORDER BY last_arrival DESC LIMIT 9",
@@ -568,7 +591,7 @@ class TestSqliteStore(StoreContract):
             plan = await bench.store.fetch(f"EXPLAIN QUERY PLAN {sql}")
             details = [row[3] for row in plan]
             scanned = {one.split()[1] for one in details if one.startswith("SCAN")}
-            assert not scanned & {"messages", "reports", "bodies"}, (sql, details)
+            assert not scanned & {"messages", "reports", "bodies", "ids", "recent_ids"}, (sql, details)
             assert any("SEARCH" in one for one in details), (sql, details)
 
 

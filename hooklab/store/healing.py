@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from hooklab.database import fetch_for, put_rows, run
+from hooklab.database import fetch_for, on_thread, put_rows, run
 from hooklab.rules import WHOLE_BODY, pack, unpack
 from hooklab.store.fold import BodyRow
+from hooklab.store.ids import TABLES, for_ids, keys_of
 from hooklab.store.rewrite import Rewrite
 from hooklab.store.sqlite import SqliteStore, for_facts, for_messages, for_sums, for_texts
 
@@ -61,14 +62,8 @@ class SqliteHealing:
 
     async def arrivals(self, message_ids: Sequence[bytes]) -> tuple[dict[bytes, int], list[int], int]:
         """Of the messages that are held their keys, all their arrivals, and the key that the next new one gets."""
-        keys = dict(
-            await fetch_for(
-                self._store.connection,
-                "SELECT message_id, id FROM messages WHERE message_id IN (",
-                [(message_id,) for message_id in message_ids],
-                ")",
-            )
-        )
+        asked = [(message_id,) for message_id in message_ids]
+        keys = await on_thread(self._store.connection, lambda plain: keys_of(plain, asked))
         found: list[int] = []
         for table in ("reports", "repeats"):
             rows = await fetch_for(
@@ -102,8 +97,18 @@ class SqliteHealing:
         for table in ("reports", "repeats"):
             await put_rows(connection, f"DELETE FROM {table} WHERE message IN (", touched, ")")
         await put_rows(connection, "DELETE FROM messages WHERE id IN (", touched, ")")
+        ids = [(message.message_id,) for message in changes.messages]
+        for table in TABLES:
+            await put_rows(connection, f"DELETE FROM {table} WHERE message_id IN (", ids, ")")
         await put_rows(connection, "DELETE FROM quarantine WHERE id IN (", [(row,) for row in changes.gone], ")")
-        await run(connection, [*for_texts(changes.texts), *for_messages(changes.messages, changes.texts)])
+        await run(
+            connection,
+            [
+                *for_texts(changes.texts),
+                *for_messages(changes.messages, changes.texts),
+                *for_ids([(one.message_id, one.id) for one in changes.messages]),
+            ],
+        )
         await put_rows(connection, "INSERT INTO reports", changes.reports)
         await put_rows(connection, "INSERT INTO repeats", changes.repeats)
         await put_rows(

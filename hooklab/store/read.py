@@ -29,6 +29,7 @@ from hooklab.store.base import (
 from hooklab.store.compact import DESCRIPTION, LAST_AT, MSISDN, NEW_AT, ORGANIZATION, PEER, in_brief
 from hooklab.store.find import Fetch, Finder, Step
 from hooklab.store.fold import TOTALS
+from hooklab.store.ids import message_of
 from hooklab.store.measure import measure
 from hooklab.store.search import SearchIndex, SearchView
 from hooklab.store.signs import SignReader
@@ -40,6 +41,7 @@ _MESSAGE: Final = (
     f"message_id, rank, seen, reports + repeats, first_at, {NEW_AT}, {LAST_AT}, last_arrival,"
     f" {DESCRIPTION}, {MSISDN}, {ORGANIZATION}, total_segments, custom_payload"
 )
+_BY_ID: Final = message_of("message_id = :id")
 _MESSAGE_IN_BRIEF: Final = _MESSAGE.replace(DESCRIPTION, in_brief(DESCRIPTION)).replace(
     "custom_payload", in_brief("custom_payload")
 )
@@ -155,7 +157,7 @@ class SqliteStoreReader:
     async def message(self, message_id: bytes) -> MessageDetail | None:
         """See `StoreReader.message`."""
         async with self._moment() as fetch:
-            rows = await fetch(f"SELECT id, {_MESSAGE} FROM messages WHERE message_id = :id", {"id": message_id})
+            rows = await fetch(f"SELECT id, {_MESSAGE} FROM messages WHERE id = {_BY_ID}", {"id": message_id})
             if not rows:
                 return None
             key, *row = rows[0]
@@ -171,7 +173,7 @@ class SqliteStoreReader:
         """The next arrivals of a message after those of `before`, from the first one on; None if it is not known."""
         after, final = (-1, None) if before is None else (before.reached, before.final)
         async with self._moment() as fetch:
-            rows = await fetch("SELECT id FROM messages WHERE message_id = :id", {"id": message_id})
+            rows = await fetch(f"SELECT id FROM messages WHERE id = {_BY_ID}", {"id": message_id})
             return await timeline.page(fetch, rows[0][0], after, limit, final) if rows else None
 
     async def histories(self, after: int, limit: int) -> list[tuple[int, MessageDetail]]:
@@ -212,9 +214,8 @@ class SqliteStoreReader:
             self._connection,
             "SELECT column1, r.arrival, p.retry FROM (",
             [(index, report.message_id, report.digest, rules.pack(sequence, index)) for index, report in reports],
-            ") CROSS JOIN messages m ON m.message_id = column2"
-            " CROSS JOIN reports r ON r.message = m.id AND r.digest = column3"
-            " LEFT JOIN repeats p ON p.message = m.id AND p.arrival = column4",
+            f") CROSS JOIN reports r ON r.message = {message_of('message_id = column2')} AND r.digest = column3"
+            " LEFT JOIN repeats p ON p.message = r.message AND p.arrival = column4",
         )
         became = {index: _became(rules.pack(sequence, index), arrival, retry) for index, arrival, retry in found}
         return [

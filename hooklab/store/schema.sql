@@ -19,11 +19,20 @@ CREATE TABLE messages (
     pending_at INTEGER,              -- the least reported time of a PENDING
     sent_at INTEGER                  -- the least time of sending that a custom payload told
 ) STRICT;
-CREATE UNIQUE INDEX messages_by_message_id ON messages (message_id);
 CREATE INDEX messages_by_activity ON messages (last_arrival);
 CREATE INDEX messages_pending ON messages (first_at + new_after) WHERE rank < 0;
 CREATE INDEX messages_in_conflict ON messages (last_arrival) WHERE seen & 6 = 6;
 CREATE INDEX messages_mismatched ON messages (last_arrival) WHERE seen & 32 <> 0;
+
+-- Which message has an id, in one of two tables (ids.py).
+CREATE TABLE ids (
+    message_id BLOB PRIMARY KEY,
+    message INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE recent_ids (
+    message_id BLOB PRIMARY KEY,
+    message INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE reports (
     message INTEGER NOT NULL,

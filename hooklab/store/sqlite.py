@@ -28,6 +28,7 @@ from hooklab.rules import unpack
 from hooklab.store.base import Outdated, Prepared
 from hooklab.store.compact import DESCRIPTION, FIRST_FINAL, LAST_AT, MSISDN, NEW_AT, ORGANIZATION, Texts, number_coded
 from hooklab.store.fold import TOTALS, Changes, Folding, Held, HeldMessage, JudgedBatch, succeeding
+from hooklab.store.ids import Settling, for_ids, messages_of
 from hooklab.store.rewrite import Rewrite
 
 log = logging.getLogger("hooklab.store")
@@ -35,16 +36,14 @@ log = logging.getLogger("hooklab.store")
 STORE: Final = Kind(
     name="store",
     application_id=0x686B4C53,  # "hkLS"
-    version=4,
+    version=5,
     schema=resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"),
     # NORMAL: what a power cut takes back, the journal gives again.
     synchronous="NORMAL",
 )
 _CHECKPOINT_PAGES: Final = 16_000
 _CACHE_KIB: Final = 48_000
-"""Message ids come in no order: each new one changes another page of their index, which at millions of messages was
-read again for each, and written to the file more often than it had to be.
-"""
+"""Bodies come in no order, nor do ids: many pages of their tables change, and would be read again for each."""
 _READ: Final = ", ".join(
     {
         "description": DESCRIPTION,
@@ -113,6 +112,7 @@ class SqliteStore:
         """Held around a transaction: whoever writes shares this one connection."""
         self._texts: dict[str, int] | None = None
         self._generation = 0
+        self._settling = Settling()
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -187,7 +187,14 @@ class SqliteStore:
     async def _write(self, ready: Prepared, *, keep: bool) -> None:
         if ready.generation != self._generation:
             raise Outdated
-        await run_as_one(self.connection, ready.statements, keep=keep)
+        new = len(ready.changes.new_messages)
+        try:
+            await run_as_one(
+                self.connection, ready.statements, lambda plain: self._settling.settle(plain, new), keep=keep
+            )
+        except BaseException:
+            self._settling = Settling()  # what it knew of was taken back
+            raise
         if keep and self._texts is not None:
             # Only now: what was prepared may never be written, and its texts must not be taken for known then.
             self._texts = {**self._texts, **ready.changes.texts.numbers()}
@@ -221,6 +228,7 @@ class SqliteStore:
         """What was prepared may not be written any more: it does not know of what is written now."""
         self._generation += 1
         self._texts = None
+        self._settling = Settling()
 
     async def settle_on_disk(self) -> None:
         """Moves all of the WAL into the file and fsyncs it.
@@ -259,7 +267,7 @@ def _look_up(
 ) -> tuple[list[Any], list[Any], set[tuple[int, bytes]], int]:
     """The rows of bodies and messages that are held, the reports (message, digest) that are, and the last message."""
     wanted = list({(message_id,): None for message_id, _ in reports})
-    rows = fetch_now(plain, f"SELECT {_READ} FROM messages WHERE message_id IN (", wanted, ")")
+    rows = messages_of(plain, _READ, wanted)
     known: set[tuple[int, bytes]] = set()
     if rows:
         keys = {row[_ID_COLUMN]: row[_ID_COLUMN - 1] for row in rows}
@@ -273,6 +281,7 @@ def _all_of(changes: Changes) -> Iterator[Statement]:
     """What writes all of a chunk."""
     yield from for_texts(changes.texts)
     yield from for_messages(changes.new_messages, changes.texts)
+    yield from for_ids([(one.message_id, one.id) for one in changes.new_messages])
     old = [_row(message, changes.texts) for message in changes.old_messages.values()]
     yield from for_rows(_UPDATE_MESSAGES, old, f") AS v WHERE messages.id = v.column{_ID_COLUMN}")
     payloads = [
