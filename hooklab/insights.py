@@ -4,6 +4,7 @@
 the same figures. Times that end in `_s` are seconds; shares lie between 0 and 1; what cannot be told is None.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -41,7 +42,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     """What a store has counted since an hour."""
 
     facts: Sequence[tuple[int, int, int]] = ()
-    """What, detail and how many, in order; without the details of reasons."""
+    """What, detail and how many, each once; without the details of reasons."""
     reasons: Sequence[tuple[str | None, int]] = ()
     """The most frequent ones."""
     organizations: Sequence[tuple[str | None, Outcomes]] = ()
@@ -305,7 +306,7 @@ def _bins(counted: Counted) -> list[Bin]:
     counts = [0] * (len(_EDGES) + 1)
     for bucket, count in counted:
         middle = sum(edges(bucket)) / 2000
-        counts[sum(edge <= middle for edge in _EDGES)] += count
+        counts[bisect_right(_EDGES, middle)] += count
     filled = [at for at, count in enumerate(counts) if count]
     return [
         Bin(from_s=_EDGES[at - 1] if at else 0, to_s=_EDGES[at] if at < len(_EDGES) else None, messages=counts[at])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support import body_of, report
 from test_journal import batch
 from test_projector import rows_of
@@ -252,6 +253,15 @@ async def test_a_window_and_an_organization_narrow_the_messages(told: tuple[Camp
     assert [one.organization_id for one in ours.by_organization] == ORGANIZATIONS[:1]
     assert (await bench.ask(org="Absent", sent_at_key="meta.sent")).messages == 0
     assert (await bench.ask(START + 9 * HOUR, sent_at_key="meta.sent")).messages == 0
+
+
+async def test_a_window_that_has_all_says_what_all_time_says(told: tuple[Campaign, Insights, Bench]) -> None:
+    """Though what the provider sent is added up from minutes there, and for all time is at hand."""
+    _, found, bench = told
+    window = await bench.ask(START - 30 * HOUR, sent_at_key="meta.sent")
+    assert window.since is not None
+    provider = replace(window.provider, received=found.provider.received)  # its steps are longer
+    assert replace(window, since=None, provider=provider) == found
 
 
 async def test_stuck_messages_are_those_of_the_window(told: tuple[Campaign, Insights, Bench]) -> None:

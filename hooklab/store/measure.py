@@ -37,9 +37,10 @@ _STATES: Final = (
     f" AND what IN ({facts.IS_PENDING}, {facts.DELIVERED_IN}, {facts.DELIVERED_UNTIMED}, {facts.FAILED_FOR})"
 )
 _FACTS: Final = (
-    f"SELECT what, CASE what WHEN {facts.FAILED_FOR} THEN 0 ELSE detail END AS kept, sum(count)"
-    f"{_OURS} GROUP BY what, kept ORDER BY what, kept"
+    f"SELECT what, detail, sum(count){_OURS} AND what <> {facts.FAILED_FOR}"
+    " GROUP BY what, detail ORDER BY what, detail"
 )
+"""But for the reasons, which may be many: how often there is any is in the hours."""
 _REASONS: Final = (
     "SELECT (SELECT name FROM names WHERE id = detail), sum(count) AS many"
     f"{_OURS} AND what = {facts.FAILED_FOR} GROUP BY detail ORDER BY many DESC, detail LIMIT {TOP}"
@@ -75,10 +76,12 @@ def _by_step(what: str) -> str:
     )
 
 
-_RECEIVED: Final = _by_step(
-    "json_array(sum(delivered), sum(not_delivered), sum(pending),"
-    " sum(batches), sum(reports), sum(repeats), sum(late))"
-)
+_STATUSES: Final = "sum(delivered), sum(not_delivered), sum(pending)"
+_SUMS: Final = ("batches", "reports", "repeats", "late")
+_RECEIVED: Final = _by_step(f"json_array({_STATUSES})")
+_RECEIVED_AND_SUMS: Final = _by_step(f"json_array({_STATUSES}, {', '.join(f'sum({name})' for name in _SUMS)})")
+_TOTALS: Final = f"SELECT {', '.join(_SUMS)} FROM totals"
+"""The same sums of all minutes."""
 _ACTIVE: Final = _by_step("sum((batches > 0) << minute % 60)")
 """Of an hour, in its lowest bit its first minute."""
 _STRETCH: Final = re.compile(f"1(?:0{{0,{_GAP - 1}}}1)*")
@@ -108,19 +111,25 @@ async def measure(fetch: Fetch, since: int, org: str | None, now: int, stuck_aft
     stretches, usual = await _traffic(fetch, minute)
     [(first,)] = await fetch(_FIRST, values) if not since else [(since // MINUTE,)]
     step = step_of(minute if first is None else first, minute)
-    steps = [(at, *msgspec.json.decode(sums)) for at, sums in await fetch(_RECEIVED, {**values, "step": step})]
-    sums = [sum(column) for column in zip(*steps, strict=True)][4:] or [0] * 4
+    received = _RECEIVED_AND_SUMS if since else _RECEIVED
+    steps = [(at, *msgspec.json.decode(sums)) for at, sums in await fetch(received, {**values, "step": step})]
+    if since:
+        sums = [sum(column) for column in zip(*steps, strict=True)][4:] or [0] * len(_SUMS)
+    else:
+        [sums] = await fetch(_TOTALS, {})
+    hours = [(hour, _outcomes(row)) for hour, *row in await fetch(_HOURS, values)]
+    failed = sum(one.not_delivered for _, one in hours)
     settings = dict(await fetch("SELECT name, value FROM settings", {}))
     return Measured(
-        facts=await fetch(_FACTS, values),
+        facts=[*await fetch(_FACTS, values), (facts.FAILED_FOR, 0, failed)],
         reasons=await fetch(_REASONS, values),
         organizations=[(name, _outcomes(row)) for name, _, *row in organizations],
         all_organizations=organizations[0][1] if organizations else 0,
-        hours=[(hour, _outcomes(row)) for hour, *row in await fetch(_HOURS, values)],
+        hours=hours,
         stuck=stuck,
         lags=await fetch(_LAGS, values),
         retries=await fetch(_RETRIES, values),
-        **dict(zip(("batches", "reports", "repeats", "late"), sums, strict=True)),
+        **dict(zip(_SUMS, sums, strict=True)),
         step=step,
         steps=[(at, *counts[:3]) for at, *counts in steps],
         gaps=[*_longest_gaps(stretches, since // MINUTE), *_lasting(usual, minute)],
