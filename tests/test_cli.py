@@ -413,7 +413,8 @@ def test_a_rebuild_is_exact(story: Story) -> None:
     assert set(before) >= {"messages", "reports", "repeats", "batches", "quarantine", "minutes", "totals"}
     assert list(before) == list(after)
     for name, rows in before.items():
-        assert rows, f"the table {name} should have been put to the test"
+        # Ids leave the small table for the large one from the hundred thousandth on (test_ids.py).
+        assert rows or name == "ids", f"the table {name} should have been put to the test"
         assert after[name] == rows, f"the table {name} differs"
     assert not list(story.folder.glob("store.new*"))
 

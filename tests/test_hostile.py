@@ -33,7 +33,7 @@ from hooklab.tui.screens.listing import ListScreen
 from hooklab.tui.targets import Target, ToBatch, ToMessage, ToQuarantined
 from hooklab.tui.widgets.scroll_lines import ScrollLines
 
-SIZES: Final = [(40, 10), (120, 36)]
+SIZES: Final = [(40, 24), (120, 36)]
 """A narrow and a wide layout; what a string does to a terminal does not depend on more."""
 
 

@@ -7,7 +7,7 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from support import body_of, pair
@@ -43,6 +43,7 @@ def counts(path: Path) -> tuple[int, int]:
     alike=st.booleans(),
     restarts=st.sets(st.integers(0, 15)),
 )
+@settings(deadline=None)
 def test_every_id_is_in_one_table_and_the_small_one_stays_small(
     groups: list[list[int]], alike: bool, restarts: set[int]
 ) -> None:

@@ -33,6 +33,9 @@ def ask(minutes: Minutes, since: int) -> Measured:
             f" VALUES (?{', ?' * len(_COUNTS)}, 0, 0)",
             [(minute, *counts) for minute, counts in minutes.items()],
         )
+        for at, name in enumerate(_COUNTS[:4]):
+            total = sum(counts[at] for counts in minutes.values())
+            plain.execute(f"UPDATE totals SET {name} = ?", (total,))
 
         async def fetch(sql: str, values: Mapping[str, Any]) -> list[Any]:
             return plain.execute(sql, values).fetchall()
