@@ -144,16 +144,11 @@ async def test_it_counts_and_can_be_cancelled(here: Path) -> None:
 
         monitor.search = held  # type: ignore[method-assign, assignment]
         await on.pilot.press("enter")
-        for _ in range(200):
-            await on.pilot.pause(0.01)
-            if "500 of 1,200" in on.text():
-                break
-        assert "Exporting … 500 of 1,200" in on.text()
+        await on.until("Exporting … 500 of 1,200")
         assert len(names(here)) == 1
         monitor.add(row(2000))
         on.app.poll()
-        await on.pilot.pause()
-        assert "1,201" in on.text()
+        await on.until("1,201")
         await on.press("escape")
         assert "cancelled; nothing is left of it" in on.text()
         assert isinstance(on.app.screen, ExportScreen)

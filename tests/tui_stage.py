@@ -1,5 +1,6 @@
 """An app on a fake monitor, for the tests of the screen."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -45,7 +46,26 @@ class Stage:
         for _ in range(2):
             await self.pilot.pause(0)
             await self.app.workers.wait_for_complete()
+        await self._settle_below()
         await self.pilot.pause(0)
+
+    async def until(self, said: str) -> None:
+        """Until the screen says it, while a worker goes on that `settle` would wait for; 20 s at most."""
+        async with asyncio.timeout(20):
+            while said not in self.text():
+                await self._settle_below()
+                await self.pilot.pause(0)
+
+    async def _settle_below(self) -> None:
+        """The screens below the one in front take and draw: the pilot's pause waits for the front one only."""
+        for screen in self.app._background_screens:
+            taken = []
+            for widget in screen.walk_children(with_self=True):
+                done = asyncio.Event()
+                if widget.call_later(done.set):
+                    taken.append(done.wait())
+            await asyncio.gather(*taken)
+            screen._on_timer_update()
 
     @property
     def shown(self) -> MessageList:
@@ -80,10 +100,12 @@ async def stage(
     monitor = monitor or FakeMonitor(FakeClock(), [row(number) for number in range(1, 31)])
     app = MonitorApp(monitor, monitor.clock, hook_url=URL, owns_service=owns_service, timer=monitor.clock.timer)
     app.set_interval = lambda *_args, **_kwargs: None  # type: ignore[method-assign, assignment]
-    async with app.run_test(size=size) as pilot:
-        on_stage = Stage(app, pilot, monitor, monitor.clock)
-        await on_stage.tick()
-        yield on_stage
+    # Textual draws 60 times a second by a clock: a test that leans on it would pass or fail by luck.
+    with patch("textual.screen.UPDATE_PERIOD", 3600.0):
+        async with app.run_test(size=size) as pilot:
+            on_stage = Stage(app, pilot, monitor, monitor.clock)
+            await on_stage.tick()
+            yield on_stage
 
 
 def many(count: int, **changes: Any) -> FakeMonitor:
