@@ -10,10 +10,15 @@ _ANSWERS_SECONDS: Final = 0.006
 """While answers are under way they have the loop for so long after each slice of work, if they want it."""
 _LONG_SLICE_SECONDS: Final = 0.001
 _SHARED_SECONDS: Final = 0.001
-"""Once the work is late it goes on for longer, and answers have no more: who never rests must not end it."""
+"""The later the work is, the longer its slices and the shorter the turns of answers: they find where both keep up."""
 _LATE_SECONDS: Final = 10.0
+"""As late as this slices and turns are equal: who never rests must not end the work."""
 _MOMENT_SECONDS: Final = 0.001
 """The shortest that uvloop waits."""
+
+
+def _wall_clock() -> int:
+    return time.time_ns() // 1000
 
 
 class Pace:
@@ -23,26 +28,48 @@ class Pace:
     round after each slice of work lets answers wait for nearly all of it.
     """
 
-    def __init__(self, is_busy: Callable[[], bool], now: Callable[[], float] = time.monotonic) -> None:
-        """Takes what says whether answers are under way, and a clock of seconds that is never set."""
+    def __init__(
+        self,
+        is_busy: Callable[[], bool],
+        now: Callable[[], float] = time.monotonic,
+        clock: Callable[[], int] = _wall_clock,
+    ) -> None:
+        """Takes what says whether answers are under way, a clock of seconds that is never set, and the wall's."""
         self._is_busy = is_busy
         self._now = now
+        self._clock = clock
         self._ends = 0.0
         self._caught_up_at = now()
+        self._received_at = clock()
 
     def caught_up(self) -> None:
         """Nothing is left to do: what comes now is not late yet."""
         self._caught_up_at = self._now()
+
+    def reached(self, received_at: int) -> None:
+        """The work is at what came then, microseconds UTC."""
+        self._received_at = received_at
 
     async def give_way(self) -> None:
         """Returns at once within a slice, and afterwards when answers had their turn."""
         began = self._now()
         if began < self._ends:
             return
-        late = began - self._caught_up_at > _LATE_SECONDS
+        late = self._lateness(began)
         busy = self._is_busy()
-        until = began + (_SHARED_SECONDS if late else _ANSWERS_SECONDS)
+        until = began + _between(_ANSWERS_SECONDS, _SHARED_SECONDS, late)
         await asyncio.sleep(0)
         while self._is_busy() and self._now() < until:  # noqa: ASYNC110  it waits for more than one event
             await asyncio.sleep(_MOMENT_SECONDS)
-        self._ends = self._now() + (_SLICE_SECONDS if busy and not late else _LONG_SLICE_SECONDS)
+        self._ends = self._now() + (
+            _between(_SLICE_SECONDS, _LONG_SLICE_SECONDS, late) if busy else _LONG_SLICE_SECONDS
+        )
+
+    def _lateness(self, now: float) -> float:
+        """From 0 to 1. What waited since before the start is not late at once, nor is anything if a clock was set."""
+        waited = min(now - self._caught_up_at, (self._clock() - self._received_at) / 1_000_000)
+        return min(max(waited / _LATE_SECONDS, 0.0), 1.0)
+
+
+def _between(early: float, late: float, lateness: float) -> float:
+    return early + (late - early) * lateness

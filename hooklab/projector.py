@@ -94,6 +94,7 @@ class Projector:
                 raise self._told
             if await self._wait():
                 if not (self._ready or self._chunk or self._has_more):
+                    self._pace.caught_up()
                     await asyncio.sleep(_GATHER_SECONDS)
                 await self._step()
         while time.monotonic() < self._deadline and self._at < (await self._journal.span())[1]:
@@ -221,6 +222,7 @@ class Projector:
                 break
             batch = self._read.popleft()
             self._read_to = batch.sequence
+            self._pace.reached(batch.received_at)
             chunk.append(await self._judge(batch))
             elements += chunk[-1].elements
             size += len(batch.body)

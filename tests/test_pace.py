@@ -26,6 +26,12 @@ class Busy:
     def now(self) -> float:
         return self.seconds
 
+    def clock(self) -> int:
+        return int(self.seconds * 1_000_000) + WALL
+
+
+WALL = 1_764_000_000_000_000
+
 
 FOR_EVER = float("inf")
 
@@ -57,22 +63,66 @@ async def test_answers_that_need_many_rounds_have_their_turn() -> None:
     assert busy.looks == 202
 
 
-async def test_answers_that_never_end_do_not_end_the_work() -> None:
-    """It comes back though they are always under way, and sooner once the work is late."""
+async def turn(late: float, *, busy_since: float | None = None) -> int:
+    """How many looks long the turn of answers that never end is, where the work is late by so many seconds.
+
+    `busy_since` says for how long it was not caught up, if not as long.
+    """
     busy = Busy(FOR_EVER, each=0.0001)
-    one = Pace(busy.is_busy, busy.now)
+    one = Pace(busy.is_busy, busy.now, busy.clock)
+    busy.seconds += late if busy_since is None else busy_since
+    one.reached(busy.clock() - int(late * 1_000_000))
     await one.give_way()
-    first = busy.looks
-    busy.seconds += 11
-    await one.give_way()
-    assert 5 <= busy.looks - first < first / 2 < 50
+    return busy.looks
+
+
+async def test_answers_that_never_end_do_not_end_the_work() -> None:
+    """It comes back though they are always under way, the sooner the later the work is, and never at once."""
+    turns = [await turn(late) for late in (0, 2, 5, 9, 10_000)]
+    assert turns == sorted(set(turns), reverse=True)
+    assert 50 < turns[0] < 70
+    assert 5 < turns[-1] < 15
+    assert abs(await turn(11) - turns[-1]) <= 1
+
+
+async def test_its_slices_grow_with_its_lateness() -> None:
+    """Late work goes on for longer before answers have their turn again."""
+
+    async def slice_of(late: float) -> int:
+        busy = Busy(FOR_EVER)
+        one = Pace(busy.is_busy, lambda: busy.seconds + busy.looks / 1000, busy.clock)
+        busy.seconds += late
+        one.reached(busy.clock() - int(late * 1_000_000))
+        await one.give_way()
+        looks, steps = busy.looks, 0
+        while busy.looks == looks:
+            busy.seconds += 0.00001
+            steps += 1
+            await one.give_way()
+        return steps
+
+    early, late = await slice_of(0), await slice_of(20)
+    assert 25 < early < 35
+    assert 95 < late < 105
+
+
+async def test_what_waited_since_before_the_start_is_not_late_at_once() -> None:
+    """Whoever starts with hours of backlog answers first, and is late only after some seconds."""
+    assert await turn(3_600, busy_since=0) == await turn(0)
+    assert await turn(3_600, busy_since=5) == await turn(5)
+
+
+async def test_a_clock_that_was_set_back_makes_nothing_late() -> None:
+    """What seems to come from the future is not late."""
+    assert await turn(-3_600, busy_since=30) == await turn(0)
 
 
 async def test_what_was_caught_up_with_is_not_late() -> None:
     """A new burst is answered first again, however long the one before was."""
     busy = Busy(FOR_EVER, each=0.0001)
-    one = Pace(busy.is_busy, busy.now)
+    one = Pace(busy.is_busy, busy.now, busy.clock)
+    one.reached(busy.clock())
     busy.seconds += 11
     one.caught_up()
     await one.give_way()
-    assert busy.looks > 30
+    assert busy.looks == await turn(0)

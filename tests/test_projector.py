@@ -16,6 +16,7 @@ from test_store import MemoryJournal, _life
 from hooklab import database as database_module
 from hooklab import projector as projector_module
 from hooklab.journal.base import JournalUnavailable
+from hooklab.pace import Pace
 from hooklab.projector import Projector
 from hooklab.store import sqlite as store_module
 from hooklab.store.base import Prepared
@@ -285,6 +286,44 @@ async def test_a_disk_that_fails_is_waited_for_and_not_taken_for_poison(
     await store.close()
     rows = rows_of(tmp_path / "store.db")
     assert (failures, rows["quarantine"], len(rows["reports"])) == ([], [], 2)
+
+
+async def test_a_burst_after_a_rest_is_not_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pace is told where the work is, and that nothing was left to do before: a rest is no lateness."""
+    told: list[str] = []
+
+    class Told(Pace):
+        def caught_up(self) -> None:
+            told.append("caught up")
+
+        def reached(self, received_at: int) -> None:
+            told.append(f"at {received_at}")
+
+    class Woken(MemoryJournal):
+        came = asyncio.Event()
+
+        async def wait_beyond(self, sequence: int) -> None:
+            while len(self.batches) <= sequence:
+                self.came.clear()
+                await self.came.wait()
+
+    monkeypatch.setattr(projector_module, "Pace", Told)
+    journal = Woken()
+    store = await SqliteStore.open(tmp_path / "store.db")
+    running = Projector(journal, store, assumed=UTC, max_elements=50)
+    task = asyncio.create_task(running.run())
+    while not running.idle:  # noqa: ASYNC110  a state, nothing to await
+        await asyncio.sleep(0)
+    assert told == []
+    journal.add(body_of(pair()))
+    journal.came.set()
+    async with asyncio.timeout(10):
+        while running.reached < 1:  # noqa: ASYNC110  a state, nothing to await
+            await asyncio.sleep(0)
+    running.finish(30)
+    await task
+    await store.close()
+    assert told[:2] == ["caught up", f"at {journal.batches[0].received_at}"]
 
 
 async def test_finish_projects_what_is_there_and_no_longer_than_asked(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from hooklab.store.compact import DESCRIPTION, FIRST_FINAL, LAST_AT, MSISDN, NEW
 from hooklab.store.fold import TOTALS, Changes, Folding, Held, HeldMessage, JudgedBatch, succeeding
 from hooklab.store.ids import Settling, for_ids, messages_of
 from hooklab.store.rewrite import Rewrite
+from hooklab.store.writeout import WriteOut
 
 log = logging.getLogger("hooklab.store")
 
@@ -42,6 +43,8 @@ STORE: Final = Kind(
     synchronous="NORMAL",
 )
 _CHECKPOINT_PAGES: Final = 16_000
+_WRITE_OUT_REPORTS: Final = 2_000
+"""About a megabyte of WAL."""
 _CACHE_KIB: Final = 48_000
 """Bodies come in no order, nor do ids: many pages of their tables change, and would be read again for each."""
 _READ: Final = ", ".join(
@@ -113,6 +116,8 @@ class SqliteStore:
         self._texts: dict[str, int] | None = None
         self._generation = 0
         self._settling = Settling()
+        self._write_out = WriteOut(path.with_name(f"{path.name}-wal"))
+        self._unwritten = 0
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -195,6 +200,10 @@ class SqliteStore:
         except BaseException:
             self._settling = Settling()  # what it knew of was taken back
             raise
+        self._unwritten += len(ready.changes.reports)
+        if self._unwritten >= _WRITE_OUT_REPORTS:
+            self._unwritten = 0
+            self._write_out.begin()
         if keep and self._texts is not None:
             # Only now: what was prepared may never be written, and its texts must not be taken for known then.
             self._texts = {**self._texts, **ready.changes.texts.numbers()}
@@ -241,6 +250,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Closes the connection."""
+        await self._write_out.end()
         await self.connection.close()
 
     async def _held(self, batches: Sequence[JudgedBatch]) -> Held:
