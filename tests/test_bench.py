@@ -581,9 +581,9 @@ class TestVerdicts:
         bare = [Run(load=loaded(p99_ms=1.25))]
         for commit, answer, within in ((0.3, 15.0, True), (0.3, 15.1, False), (2.0, 20.0, True), (2.0, 20.1, False)):
             runs = {"J": [Run(load=loaded(p50_ms=commit))], "F": bare, "hooklab": [Run(load=loaded(p99_ms=answer))]}
-            found = verdicts.paced(runs, 9_000.0)
+            found = verdicts.paced(runs, "9,000/s, 70 %")
             assert found.met is within
-            assert "9,000/s" in found.what
+            assert "9,000/s, 70 %" in found.what
             assert "1.25 ms" in found.what
 
     def test_of_memory_take_the_worst_peak(self) -> None:

@@ -89,6 +89,7 @@ def _whole(bench: Bench, given: argparse.Namespace, check: Callable[[], None]) -
         reports=given.reports or REPORTS,
         waiting=given.waiting,
         indexed=given.indexed,
+        rate=given.rate,
     )
     found = Whole(asked, bench, check).measure()
     if given.picture is not None:

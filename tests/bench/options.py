@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     add("--from", dest="again", metavar="FILE", type=Path, help="measure nothing: print and draw what --json wrote")
     add("--load", choices=("wrk", "python"), help="the load generator (default: wrk where it is)")
     add("--seconds", metavar="N", type=_positive, help="of load a run (default 4; 2 from 100 reports a batch on)")
+    add("--rate", metavar="N", type=_positive, help="requests a second of paced (default 70 %% of receive)")
     add("--settle", metavar="SECONDS", type=float, default=1.0, help="rest between start and load (default 1)")
     add("--drain", metavar="SECONDS", type=float, help="wait at most this long for lag 0 (default 60; cells 30)")
     add("--dir", metavar="DIR", type=Path, help="where the data lie meanwhile (default: the system's)")

@@ -110,12 +110,12 @@ def single(runs: dict[str, list[Run]]) -> Verdict:
     return at_most("single", what, answers, commit + 0.6, "ms")
 
 
-def paced(runs: dict[str, list[Run]], rate: float) -> Verdict:
-    """The slowest hundredth at 70 % of what was received, beside what F gives at the same pace."""
+def paced(runs: dict[str, list[Run]], pace: str) -> Verdict:
+    """The slowest hundredth at a pace, such as ``6,000/s, 70 %`` of what was received, beside what F gives then."""
     bound = max(10 * median(run.load.p50_ms or 0.0 for run in runs["J"]), 15.0)
     tails = [_or_endless(run.load.p99_ms) for run in runs["hooklab"]]
     bare = median(_or_endless(run.load.p99_ms) for run in runs["F"])
-    return at_most("paced", f"p99 at {rate:,.0f}/s, 70 % (F's {_short(bare)} ms)", tails, bound, "ms")
+    return at_most("paced", f"p99 at {pace} (F's {_short(bare)} ms)", tails, bound, "ms")
 
 
 def projection(found: Sequence[Projected]) -> list[Verdict]:

@@ -40,6 +40,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     reports: int
     waiting: int
     indexed: float
+    rate: int | None = None
+    """Requests a second of `paced`; None for a share of what was received."""
 
 
 class Measured(Struct, frozen=True, kw_only=True):
@@ -118,11 +120,12 @@ class Whole:
         return self._load(name, ("hooklab",))["hooklab"]
 
     def _paced(self) -> list[Verdict]:
-        rate = median(run.load.rate() for run in self._hooklab("receive")) * _PACE
+        asked = self._asked.rate
+        rate = asked or median(run.load.rate() for run in self._hooklab("receive")) * _PACE
         cell = Cell(2, 32, seconds_of(2, self._asked.seconds), rate)
         runs = self._runs.measure(cell, ("J", "F", "hooklab"), self._asked.rounds)
         self._paced_rows = self._runs.rows(cell, runs)
-        return [verdicts.paced(runs, rate)]
+        return [verdicts.paced(runs, f"{rate:,.0f}/s" + ("" if asked else f", {_PACE:.0%}".replace("%", " %")))]
 
     def _projection(self) -> list[Projected]:
         if not self._projected:
