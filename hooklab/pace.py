@@ -13,6 +13,8 @@ _SHARED_SECONDS: Final = 0.001
 """The later the work is, the longer its slices and the shorter the turns of answers: they find where both keep up."""
 _LATE_SECONDS: Final = 10.0
 """As late as this slices and turns are equal: who never rests must not end the work."""
+_PATIENCE_SECONDS: Final = 10.0
+"""For so long what waits since before the start goes on waiting for those who ask now."""
 _MOMENT_SECONDS: Final = 0.001
 """The shortest that uvloop waits."""
 
@@ -66,8 +68,11 @@ class Pace:
         )
 
     def _lateness(self, now: float) -> float:
-        """From 0 to 1. What waited since before the start is not late at once, nor is anything if a clock was set."""
-        waited = min(now - self._caught_up_at, (self._clock() - self._received_at) / 1_000_000)
+        """From 0 to 1."""
+        behind = now - self._caught_up_at
+        waited = (self._clock() - self._received_at) / 1_000_000
+        if waited > behind:  # it waits since before the start, or a clock was set
+            waited = behind - _PATIENCE_SECONDS
         return min(max(waited / _LATE_SECONDS, 0.0), 1.0)
 
 

@@ -66,11 +66,11 @@ async def test_answers_that_need_many_rounds_have_their_turn() -> None:
 async def turn(late: float, *, busy_since: float | None = None) -> int:
     """How many looks long the turn of answers that never end is, where the work is late by so many seconds.
 
-    `busy_since` says for how long it was not caught up, if not as long.
+    `busy_since` says for how long it was not caught up, if not for an hour.
     """
     busy = Busy(FOR_EVER, each=0.0001)
     one = Pace(busy.is_busy, busy.now, busy.clock)
-    busy.seconds += late if busy_since is None else busy_since
+    busy.seconds += 3_600 if busy_since is None else busy_since
     one.reached(busy.clock() - int(late * 1_000_000))
     await one.give_way()
     return busy.looks
@@ -91,7 +91,7 @@ async def test_its_slices_grow_with_its_lateness() -> None:
     async def slice_of(late: float) -> int:
         busy = Busy(FOR_EVER)
         one = Pace(busy.is_busy, lambda: busy.seconds + busy.looks / 1000, busy.clock)
-        busy.seconds += late
+        busy.seconds += 3_600
         one.reached(busy.clock() - int(late * 1_000_000))
         await one.give_way()
         looks, steps = busy.looks, 0
@@ -107,9 +107,11 @@ async def test_its_slices_grow_with_its_lateness() -> None:
 
 
 async def test_what_waited_since_before_the_start_is_not_late_at_once() -> None:
-    """Whoever starts with hours of backlog answers first, and is late only after some seconds."""
-    assert await turn(3_600, busy_since=0) == await turn(0)
-    assert await turn(3_600, busy_since=5) == await turn(5)
+    """Whoever starts with hours of backlog answers first for ten seconds, and is late bit by bit after them."""
+    for seconds in (0, 5, 10):  # as long as its patience
+        assert await turn(3_600, busy_since=seconds) == await turn(0)
+    assert await turn(3_600, busy_since=15) == await turn(5)
+    assert await turn(3, busy_since=15) == await turn(3)
 
 
 async def test_a_clock_that_was_set_back_makes_nothing_late() -> None:
@@ -122,7 +124,7 @@ async def test_what_was_caught_up_with_is_not_late() -> None:
     busy = Busy(FOR_EVER, each=0.0001)
     one = Pace(busy.is_busy, busy.now, busy.clock)
     one.reached(busy.clock())
-    busy.seconds += 11
+    busy.seconds += 21
     one.caught_up()
     await one.give_way()
     assert busy.looks == await turn(0)
