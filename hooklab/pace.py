@@ -68,7 +68,7 @@ class Pace:
         )
 
     def _lateness(self, now: float) -> float:
-        """From 0 to 1."""
+        """0 where slices are shortest and turns longest, 1 where they are equal."""
         behind = now - self._caught_up_at
         waited = (self._clock() - self._received_at) / 1_000_000
         if waited > behind:  # it waits since before the start, or a clock was set

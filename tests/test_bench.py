@@ -782,3 +782,28 @@ def test_whole_measurement(tmp_path: Path) -> None:
     assert all(one.what in done.stdout for one in measured.verdicts)
     again = subprocess.run(bench("--from", found), capture_output=True, text=True, check=True, env=environment())
     assert again.stdout == done.stdout
+
+
+@pytest.mark.system
+def test_a_pace_that_is_asked_for(tmp_path: Path) -> None:
+    """It is the one that is measured, and nothing else is, to find one."""
+    options = (
+        "--rounds",
+        "1",
+        "--seconds",
+        "1",
+        "--settle",
+        "0.1",
+        "--part",
+        "paced",
+        "--rate",
+        "50",
+        "--dir",
+        tmp_path,
+    )
+    done = subprocess.run(
+        bench(*options), capture_output=True, text=True, check=False, timeout=100, env=environment()
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "p99 at 50/s (F's " in done.stdout
+    assert "Totals were compared after each of 1 runs of hooklab" in done.stdout

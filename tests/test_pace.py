@@ -7,6 +7,9 @@ import pytest
 from hooklab import pace
 from hooklab.pace import Pace
 
+FOR_EVER = float("inf")
+WALL = 1_764_000_000_000_000
+
 
 class Busy:
     """Answers that are under way for so many looks, each of which takes some seconds of a clock of its own."""
@@ -28,12 +31,6 @@ class Busy:
 
     def clock(self) -> int:
         return int(self.seconds * 1_000_000) + WALL
-
-
-WALL = 1_764_000_000_000_000
-
-
-FOR_EVER = float("inf")
 
 
 @pytest.fixture(autouse=True)
@@ -63,14 +60,14 @@ async def test_answers_that_need_many_rounds_have_their_turn() -> None:
     assert busy.looks == 202
 
 
-async def turn(late: float, *, busy_since: float | None = None) -> int:
-    """How many looks long the turn of answers that never end is, where the work is late by so many seconds.
+async def turn(late: float, *, behind: float = 3_600) -> int:
+    """How many looks long the turn of answers that never end is.
 
-    `busy_since` says for how long it was not caught up, if not for an hour.
+    The work is late by `late` seconds, and was not caught up for `behind`.
     """
     busy = Busy(FOR_EVER, each=0.0001)
     one = Pace(busy.is_busy, busy.now, busy.clock)
-    busy.seconds += 3_600 if busy_since is None else busy_since
+    busy.seconds += behind
     one.reached(busy.clock() - int(late * 1_000_000))
     await one.give_way()
     return busy.looks
@@ -109,14 +106,14 @@ async def test_its_slices_grow_with_its_lateness() -> None:
 async def test_what_waited_since_before_the_start_is_not_late_at_once() -> None:
     """Whoever starts with hours of backlog answers first for ten seconds, and is late bit by bit after them."""
     for seconds in (0, 5, 10):  # as long as its patience
-        assert await turn(3_600, busy_since=seconds) == await turn(0)
-    assert await turn(3_600, busy_since=15) == await turn(5)
-    assert await turn(3, busy_since=15) == await turn(3)
+        assert await turn(3_600, behind=seconds) == await turn(0)
+    assert await turn(3_600, behind=15) == await turn(5)
+    assert await turn(3, behind=15) == await turn(3)
 
 
 async def test_a_clock_that_was_set_back_makes_nothing_late() -> None:
     """What seems to come from the future is not late."""
-    assert await turn(-3_600, busy_since=30) == await turn(0)
+    assert await turn(-3_600, behind=30) == await turn(0)
 
 
 async def test_what_was_caught_up_with_is_not_late() -> None:

@@ -12,7 +12,7 @@ from support import body_of, report
 from test_store import MemoryJournal
 
 from hooklab.projector import Projector
-from hooklab.store import sqlite as store_module
+from hooklab.store import writeout
 from hooklab.store.sqlite import SqliteStore
 from hooklab.store.writeout import WriteOut
 
@@ -37,7 +37,7 @@ async def test_a_backlog_is_written_out_while_it_is_projected(
     tmp_path: Path, written: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each time that the store has grown by some, its WAL goes to the disk, and the locks of the store stay."""
-    monkeypatch.setattr(store_module, "_WRITE_OUT_REPORTS", 3_000)
+    monkeypatch.setattr(writeout, "_EVERY_REPORTS", 3_000)
     journal = MemoryJournal()
     for _ in range(8):
         journal.add(body_of([report() for _ in range(1_000)]))
@@ -80,16 +80,16 @@ async def test_one_at_a_time_and_nobody_waits(tmp_path: Path, monkeypatch: pytes
     wal.touch()
     one = WriteOut(wal)
     await one.end()  # nothing is under way
-    one.begin()
+    one.add(2_000)
     assert await asyncio.to_thread(begun.wait, 20)
-    one.begin()
+    one.add(2_000)
     ending = asyncio.create_task(one.end())
     await asyncio.sleep(0)
     assert not ending.done()
     end.set()
     await ending
     assert asked == 1
-    one.begin()
+    one.add(2_000)
     await one.end()
     assert asked == 2
 
@@ -106,5 +106,5 @@ async def test_what_fails_is_sqlites_to_tell(tmp_path: Path, monkeypatch: pytest
     if there:
         wal.touch()
     one = WriteOut(wal)
-    one.begin()
+    one.add(2_000)
     await one.end()

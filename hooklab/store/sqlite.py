@@ -43,8 +43,6 @@ STORE: Final = Kind(
     synchronous="NORMAL",
 )
 _CHECKPOINT_PAGES: Final = 16_000
-_WRITE_OUT_REPORTS: Final = 2_000
-"""About a megabyte of WAL."""
 _CACHE_KIB: Final = 48_000
 """Bodies come in no order, nor do ids: many pages of their tables change, and would be read again for each."""
 _READ: Final = ", ".join(
@@ -117,7 +115,6 @@ class SqliteStore:
         self._generation = 0
         self._settling = Settling()
         self._write_out = WriteOut(path.with_name(f"{path.name}-wal"))
-        self._unwritten = 0
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -200,10 +197,7 @@ class SqliteStore:
         except BaseException:
             self._settling = Settling()  # what it knew of was taken back
             raise
-        self._unwritten += len(ready.changes.reports)
-        if self._unwritten >= _WRITE_OUT_REPORTS:
-            self._unwritten = 0
-            self._write_out.begin()
+        self._write_out.add(len(ready.changes.reports))
         if keep and self._texts is not None:
             # Only now: what was prepared may never be written, and its texts must not be taken for known then.
             self._texts = {**self._texts, **ready.changes.texts.numbers()}

@@ -4,6 +4,10 @@ import asyncio
 import contextlib
 import os
 from pathlib import Path
+from typing import Final
+
+_EVERY_REPORTS: Final = 2_000
+"""Some 400 pages of WAL in a new store, more in a large one."""
 
 
 class WriteOut:
@@ -18,11 +22,15 @@ class WriteOut:
         """Takes the file beside the database that is open."""
         self._wal = wal
         self._running: asyncio.Future[None] | None = None
+        self._reports = 0
 
-    def begin(self) -> None:
-        """Has what is there now written, unless that is under way."""
-        if self._running is None or self._running.done():
-            self._running = asyncio.ensure_future(asyncio.to_thread(self._write))
+    def add(self, reports: int) -> None:
+        """So many are in the WAL since: begins to write when there are enough, unless it does already."""
+        self._reports += reports
+        if self._reports >= _EVERY_REPORTS:
+            self._reports = 0
+            if self._running is None or self._running.done():
+                self._running = asyncio.ensure_future(asyncio.to_thread(self._write))
 
     async def end(self) -> None:
         """Returns when nothing is under way."""

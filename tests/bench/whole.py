@@ -125,7 +125,7 @@ class Whole:
         cell = Cell(2, 32, seconds_of(2, self._asked.seconds), rate)
         runs = self._runs.measure(cell, ("J", "F", "hooklab"), self._asked.rounds)
         self._paced_rows = self._runs.rows(cell, runs)
-        return [verdicts.paced(runs, f"{rate:,.0f}/s" + ("" if asked else f", {_PACE:.0%}".replace("%", " %")))]
+        return [verdicts.paced(runs, f"{rate:,.0f}/s" + ("" if asked else f", {100 * _PACE:.0f} %"))]
 
     def _projection(self) -> list[Projected]:
         if not self._projected:
